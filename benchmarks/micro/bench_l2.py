@@ -1,0 +1,87 @@
+"""What an L2 hit costs beside a bare redis-py GET of the same bytes: a real Valkey, alone and 64 at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+
+import uvloop
+from redis.asyncio import Redis
+
+from benchmarks.micro import calls, timing
+from tiered_cache.core.vocabulary import Request, Response
+from tiered_cache.engine.cache import Cache
+from tiered_cache.engine.config import CacheConfig, MemoryConfig, RedisConfig
+from tiered_cache.simulation.valkey import EmbeddedValkey
+from tiered_cache.tiers.redis import RedisTier
+
+_AT_ONCE = 64
+
+
+async def _measure(url: str, rounds: int) -> tuple[tuple[timing.Timing, ...], tuple[timing.Timing, ...]]:
+    # No memory: every lookup goes to Redis.
+    config = CacheConfig(
+        secret=calls.SECRET,
+        memory=MemoryConfig(capacity_bytes=0),
+        redis=RedisConfig(url=url, read_deadline_s=5.0),
+    )
+    async with AsyncExitStack() as stack:
+        cache = await stack.enter_async_context(Cache.open(config))
+        bare = Redis.from_url(url, driver_info=None)
+        stack.push_async_callback(bare.aclose)
+        tier = RedisTier(url, prefix="bench")
+        stack.push_async_callback(tier.close)
+        cases = await _cases(cache, bare, tier)
+        alone = await timing.measure_async(cases, rounds)
+        together = {f"{name}, {_AT_ONCE} at once": _at_once(case) for name, case in cases.items()}
+        crowd = await timing.measure_async(together, max(1, rounds // _AT_ONCE), _AT_ONCE)
+        return alone, crowd
+
+
+async def _cases(cache: Cache, bare: Redis, tier: RedisTier) -> dict[str, Callable[[], Awaitable[object]]]:
+    body = calls.compact(calls.chat(2048))
+    key, sealed = calls.stored(body, 4096)
+    await tier.put(key, sealed)
+    await bare.set("bare", sealed.payload)
+    await cache.serve(cache.request(calls.ENDPOINT, body, headers=calls.HEADERS), calls.origin)
+
+    async def serve() -> Response:
+        response = await cache.serve(cache.request(calls.ENDPOINT, body, headers=calls.HEADERS), _no_origin)
+        if response.outcome is None or response.outcome.tier != "L2":
+            raise RuntimeError(f"not an L2 hit: {response.outcome}")
+        return response
+
+    return {
+        "bare redis-py GET": lambda: bare.get("bare"),
+        "L2 tier": lambda: tier.get(key),
+        "L2 hit, 2 KB call, 4 KB answer": serve,
+    }
+
+
+async def _no_origin(_request: Request) -> Response:
+    raise RuntimeError("the benchmark's call was not found in L2")
+
+
+def _at_once(case: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+    async def crowd() -> object:
+        return await asyncio.gather(*(case() for _ in range(_AT_ONCE)))
+
+    return crowd
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = timing.options(__doc__, argv)
+    with EmbeddedValkey() as valkey, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        alone, crowd = runner.run(_measure(valkey.url, options.rounds))
+    per_second = {f"{each.name}: calls/s": round(1e6 / each.p50_us) for each in crowd}
+    report = timing.report(
+        "l2_hit",
+        (*alone, *crowd),
+        baseline=alone[0].name,
+        figures=per_second,
+        notes=("Valkey on a Unix socket, uvloop, redis-py with hiredis; no L1; µs per call",),
+    )
+    return timing.publish(report, options)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,239 @@
+"""A guarded tier never fails and never takes longer than its deadline."""
+
+import asyncio
+import logging
+
+import pytest
+
+from tiered_cache.errors import CorruptEntryError, TierUnavailableError
+from tiered_cache.testing import ChaosTier, FakeClock, NullTier, sample_key, sample_sealed
+from tiered_cache.testing.chaos import CORRUPT, HANG, Fault
+from tiered_cache.tiers.guard import Breaker, BreakerConfig, GuardedTier
+from tiered_cache.tiers.memory import MemoryTier
+
+KEY = sample_key(1)
+CONFIG = BreakerConfig(failures=3, window=5, cool_down_s=1.0)
+DOWN = Fault(error=TierUnavailableError("down"))
+
+
+def timed_out_inside():
+    error = TierUnavailableError("TimeoutError")
+    error.__cause__ = TimeoutError()
+    return error
+
+
+class Guarded:
+    def __init__(self, **options):
+        self.clock = FakeClock()
+        self.memory = MemoryTier(None, self.clock)
+        self.chaos = ChaosTier(self.memory)
+        self.tier = GuardedTier(self.chaos, breaker=Breaker(CONFIG), clock=self.clock, **options)
+
+    async def open(self):
+        self.chaos.steady(DOWN)
+        for _ in range(CONFIG.failures):
+            await self.tier.get(KEY)
+        assert self.tier.health().state == "open"
+
+
+@pytest.fixture
+async def guarded():
+    guarded = Guarded()
+    await guarded.memory.put(KEY, sample_sealed(KEY))
+    return guarded
+
+
+@pytest.mark.parametrize(
+    "fault, reason",
+    [
+        (DOWN, "unavailable"),
+        (Fault(error=TimeoutError()), "timeout"),
+        (Fault(error=timed_out_inside()), "timeout"),
+        (Fault(error=ZeroDivisionError()), "error"),
+        (Fault(error=OSError(28, "No space left")), "error"),
+        (CORRUPT, "corrupt"),
+    ],
+)
+async def test_every_failure_of_a_lookup_is_a_counted_miss(guarded, fault, reason):
+    guarded.chaos.script([fault])
+
+    assert await guarded.tier.get(KEY) is None
+    assert guarded.tier.last_fault == reason
+    assert guarded.tier.health().counts == {reason: 1}
+
+
+async def test_a_hit_and_a_clean_miss_have_no_fault(guarded):
+    guarded.chaos.script([DOWN])
+    await guarded.tier.get(KEY)
+    assert await guarded.tier.get(KEY) is not None
+    assert guarded.tier.last_fault is None
+    assert await guarded.tier.get(sample_key(2)) is None
+    assert guarded.tier.last_fault is None
+
+
+async def test_a_hanging_lookup_ends_at_the_deadline():
+    guarded = Guarded(read_deadline_s=0.01)
+    guarded.chaos.script([HANG])
+
+    async with asyncio.timeout(10.0):
+        assert await guarded.tier.get(KEY) is None
+    assert guarded.tier.last_fault == "timeout"
+
+
+@pytest.mark.parametrize(
+    "fault, reason",
+    [
+        (DOWN, "unavailable"),
+        (HANG, "timeout"),
+        (Fault(error=ZeroDivisionError()), "error"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["put", "remove", "clear"])
+async def test_every_failure_of_a_write_is_counted_and_swallowed(fault, reason, operation):
+    guarded = Guarded(write_deadline_s=0.01)
+    guarded.chaos.script([fault])
+    arguments = {"put": (KEY, sample_sealed(KEY)), "remove": (KEY,), "clear": ()}[operation]
+
+    assert await getattr(guarded.tier, operation)(*arguments) is None
+    assert guarded.tier.last_write_fault == reason
+    assert guarded.tier.health().counts == {f"write-{reason}": 1}
+    assert await getattr(guarded.tier, operation)(*arguments) is None
+    assert guarded.tier.last_write_fault is None
+
+
+async def test_close_swallows_and_ends_at_the_deadline():
+    guarded = Guarded(write_deadline_s=0.01)
+    guarded.chaos.only("close")
+    guarded.chaos.steady(HANG)
+    async with asyncio.timeout(10.0):
+        await guarded.tier.close()
+    guarded.chaos.steady(DOWN)
+    await guarded.tier.close()
+
+
+async def test_a_corrupt_entry_is_removed_and_does_not_count_against_the_tier(guarded):
+    guarded.chaos.script([CORRUPT])
+    guarded.chaos.only("get")
+    await guarded.tier.get(KEY)
+
+    assert guarded.memory.find(KEY) is None
+    guarded.chaos.steady(CORRUPT)
+    for _ in range(20):
+        await guarded.tier.get(KEY)
+    assert guarded.tier.health().state == "closed"
+    assert guarded.tier.health().counts == {"corrupt": 21}
+
+
+async def test_a_corrupt_entry_that_cannot_be_removed_is_still_a_counted_miss(guarded):
+    guarded.chaos.script([CORRUPT, DOWN])
+
+    assert await guarded.tier.get(KEY) is None
+    assert guarded.tier.last_fault == "corrupt"
+
+
+async def test_an_open_breaker_leaves_the_tier_alone(guarded):
+    await guarded.open()
+    asked = guarded.chaos.calls["get"]
+
+    assert await guarded.tier.get(KEY) is None
+    assert guarded.tier.last_fault == "open"
+    assert guarded.chaos.calls["get"] == asked
+    assert guarded.tier.health().counts == {"unavailable": 3, "open": 1}
+
+
+async def test_one_probe_finds_out_whether_the_tier_is_back(guarded):
+    await guarded.open()
+    guarded.chaos.heal()
+    guarded.chaos.script([Fault(delay_s=0.005)])
+    guarded.clock.advance(CONFIG.cool_down_s)
+    asked = guarded.chaos.calls["get"]
+
+    found = await asyncio.gather(*(guarded.tier.get(KEY) for _ in range(20)))
+
+    assert guarded.chaos.calls["get"] == asked + 1
+    assert [one is not None for one in found] == [True] + [False] * 19
+    assert guarded.tier.health().state == "closed"
+    assert await guarded.tier.get(KEY) is not None
+
+
+async def test_cancellation_passes_and_a_cancelled_probe_leaves_its_turn(guarded):
+    await guarded.open()
+    guarded.chaos.steady(HANG)
+    guarded.clock.advance(CONFIG.cool_down_s)
+    probe = asyncio.create_task(guarded.tier.get(KEY))
+    await asyncio.sleep(0)
+    assert guarded.tier.health().state == "half-open"
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+
+    guarded.chaos.heal()
+    assert await guarded.tier.get(KEY) is not None
+    assert guarded.tier.health().state == "closed"
+
+
+async def test_cancelling_a_write_passes():
+    guarded = Guarded()
+    guarded.chaos.steady(HANG)
+    put = asyncio.create_task(guarded.tier.put(KEY, sample_sealed(KEY)))
+    await asyncio.sleep(0)
+    put.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await put
+
+
+async def test_a_place_that_takes_no_writes_can_still_be_read(guarded):
+    """A full or read-only Redis: writes are dropped and counted, hits go on."""
+    guarded.chaos.only("put")
+    guarded.chaos.steady(DOWN)
+    for _ in range(10):
+        await guarded.tier.put(KEY, sample_sealed(KEY, b"new"))
+
+    health = guarded.tier.health()
+    assert (health.state, health.write_state) == ("closed", "open")
+    assert health.counts == {"write-unavailable": 3, "write-open": 7}
+    assert guarded.chaos.calls["put"] == 3
+    assert await guarded.tier.get(KEY) is not None
+
+
+async def test_breaker_changes_are_logged_once_without_keys(guarded, caplog):
+    caplog.set_level(logging.WARNING, "tiered_cache.tiers")
+    await guarded.open()
+    await guarded.tier.get(KEY)
+    guarded.clock.advance(1.0)
+    await guarded.tier.get(KEY)
+    guarded.chaos.heal()
+    guarded.clock.advance(2.0)
+    await guarded.tier.get(KEY)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "tier L1 fails and is left alone for a while: TierUnavailableError",
+        "tier L1 answers again",
+    ]
+
+
+async def test_the_guard_has_the_tiers_name_and_passes_age_on(guarded):
+    await guarded.tier.put(KEY, sample_sealed(KEY), 12.0)
+    assert guarded.tier.name == guarded.tier.health().name == "L1"
+    assert (await guarded.tier.get(KEY)).age_s == 12.0
+
+
+async def test_removing_through_the_guard_removes(guarded):
+    await guarded.tier.remove(KEY)
+    assert guarded.memory.find(KEY) is None
+    await guarded.tier.put(KEY, sample_sealed(KEY))
+    await guarded.tier.clear()
+    assert guarded.memory.entries == 0
+
+
+async def test_a_null_tier_behind_a_guard_is_a_plain_miss():
+    tier = GuardedTier(NullTier(), clock=FakeClock())
+    await tier.put(KEY, sample_sealed(KEY))
+    assert await tier.get(KEY) is None
+    assert tier.last_fault is None
+    await tier.close()
+
+
+def test_errors_name_no_key():
+    for error in (CorruptEntryError("stamp"), TierUnavailableError("closed")):
+        assert KEY.hex() not in str(error)

@@ -1,0 +1,45 @@
+"""The two-tier response cache for LLM calls: pay once for equal calls, never get another call's answer."""
+
+from tiered_cache.core.vocabulary import Origin, Outcome, Request, Response, Scope
+from tiered_cache.engine.blocking import BlockingCache
+from tiered_cache.engine.cache import Cache
+from tiered_cache.engine.calls import CallResult
+from tiered_cache.engine.config import CacheConfig, DiskConfig, MemoryConfig, RedisConfig
+from tiered_cache.errors import (
+    CacheClosedError,
+    ConfigError,
+    MissingExtraError,
+    OriginCutError,
+    OriginError,
+    OriginTimeoutError,
+    OriginUnreachableError,
+    RequestError,
+    TieredCacheError,
+)
+
+__all__ = [
+    "BlockingCache",
+    "Cache",
+    "CacheClosedError",
+    "CacheConfig",
+    "CallResult",
+    "ConfigError",
+    "DiskConfig",
+    "MemoryConfig",
+    "MissingExtraError",
+    "Origin",
+    "OriginCutError",
+    "OriginError",
+    "OriginTimeoutError",
+    "OriginUnreachableError",
+    "Outcome",
+    "RedisConfig",
+    "Request",
+    "RequestError",
+    "Response",
+    "Scope",
+    "TieredCacheError",
+    "__version__",
+]
+
+__version__ = "0.1.0"

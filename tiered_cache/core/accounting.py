@@ -1,0 +1,110 @@
+"""Counts money exactly, in whole pico-dollars (1e-12 USD), and says what an answer not paid again saves."""
+
+import re
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tiered_cache.core.vocabulary import Usage
+
+PICO = 10**12
+ABSURD_PICOUSD = 10**6 * PICO
+"""A million dollars for one call is a broken report, not a price."""
+
+_DIGITS = 12
+_LONGEST = 128
+_NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,4}))?")
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """What a token costs at a provider, in pico-dollars.
+
+    Attributes:
+        cached_picousd: an input token read from the provider's prompt cache.
+    """
+
+    input_picousd: int
+    cached_picousd: int
+    output_picousd: int
+
+
+class Saving(Struct, frozen=True):
+    """What one answer from the cache saved, as a range; None where the price is not known, never 0 for that.
+
+    Attributes:
+        upper_picousd: what the stored answer cost.
+        lower_picousd: that cost with all input at the provider's cached price.
+    """
+
+    upper_picousd: int | None = None
+    lower_picousd: int | None = None
+
+
+def picousd(amount: str | bytes | Decimal | float | None) -> int | None:
+    """Pico-dollars of an amount in USD: a JSON number's text, a Decimal, an int, a float (its shortest text).
+
+    What lies below 1e-12 is rounded half to even. None for what nobody can have paid: negative, NaN,
+    infinite, not a JSON number, a million dollars or more.
+    """
+    if amount is None or (isinstance(amount, int) and amount >= ABSURD_PICOUSD):
+        return None
+    text = _text(amount)
+    found = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
+    if found is None:
+        return None
+    sign, whole, fraction, exponent = found.groups("")
+    digits = int(whole + fraction)
+    if digits == 0:
+        return 0
+    if sign:
+        return None
+    value = _scaled(digits, int(exponent or "0") - len(fraction) + _DIGITS)
+    return value if value < ABSURD_PICOUSD else None
+
+
+def usd_text(cost_picousd: int) -> bytes:
+    """Dollars as a plain decimal: no exponent, no trailing zeros."""
+    sign = "-" if cost_picousd < 0 else ""
+    dollars, rest = divmod(abs(cost_picousd), PICO)
+    fraction = f"{rest:0{_DIGITS}}".rstrip("0")
+    return f"{sign}{dollars}.{fraction}".rstrip(".").encode()
+
+
+def saving(usage: Usage, price: Price | None = None) -> Saving:
+    """What serving an answer again saves: by `usage.cost` where the origin said it, else by `price`."""
+    upper = _cost(usage, price) if usage.cost_picousd is None else usage.cost_picousd
+    if upper is None or price is None:
+        return Saving(upper)
+    discount = max(0, price.input_picousd - price.cached_picousd)
+    return Saving(upper, max(0, upper - _uncached(usage) * discount))
+
+
+def _cost(usage: Usage, price: Price | None) -> int | None:
+    """None without a price, and without any token: an answer whose usage is unknown is unpriced, not free."""
+    if price is None or (usage.prompt_tokens == 0 and usage.completion_tokens == 0):
+        return None
+    read = usage.prompt_tokens - _uncached(usage)
+    paid_in = _uncached(usage) * price.input_picousd + read * price.cached_picousd
+    return paid_in + usage.completion_tokens * price.output_picousd
+
+
+def _uncached(usage: Usage) -> int:
+    return max(0, usage.prompt_tokens - usage.cached_tokens)
+
+
+def _text(amount: str | bytes | Decimal | float) -> str:
+    """The number as JSON would write it; bytes that are no ASCII come out as no number."""
+    if isinstance(amount, bytes):
+        return amount.decode("ascii", "replace")
+    return amount if isinstance(amount, str) else str(amount)
+
+
+def _scaled(digits: int, exponent: int) -> int:
+    """`digits` x 10^`exponent` to the nearest integer, half to even; absurd or zero beyond the bounds."""
+    if exponent >= 0:
+        return int(digits * 10**exponent) if exponent < _LONGEST else ABSURD_PICOUSD
+    if -exponent > _LONGEST + 1:
+        return 0
+    unit: int = 10**-exponent
+    value, rest = divmod(digits, unit)
+    return value + (2 * rest > unit or (2 * rest == unit and value % 2 == 1))

@@ -1,0 +1,55 @@
+"""Request body to canonical bytes: what makes two calls the same call."""
+
+from collections.abc import Callable
+
+from tiered_cache.core.canonical.chat import canonical_chat
+from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
+from tiered_cache.core.canonical.chat_tools import ToolMemo
+from tiered_cache.core.canonical.edits import with_usage_requested
+from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
+from tiered_cache.core.vocabulary import Bypass
+
+__all__ = [
+    "CACHEABLE_ENDPOINTS",
+    "Canonical",
+    "KeyOptions",
+    "ToolMemo",
+    "canonicalise",
+    "with_usage_requested",
+]
+
+_DIALECTS: dict[str, Callable[[bytes, KeyOptions, ToolMemo | None], Canonical]] = {_CHAT: canonical_chat}
+
+CACHEABLE_ENDPOINTS: frozenset[str] = frozenset(_DIALECTS)
+"""Paths below the API base whose dialect is known; all others are forwarded untouched."""
+
+
+def canonicalise(
+    endpoint: str, raw: bytes, options: KeyOptions, seen_tools: ToolMemo | None = None
+) -> Canonical | Bypass:
+    """The canonical form of one request body.
+
+    Args:
+        endpoint: path below the API base, e.g. `chat/completions`.
+        raw: the body without any content coding.
+        options: what the operator chose.
+        seen_tools: remembers tool lists from call to call; it changes the cost alone.
+
+    Returns:
+        the canonical form, whose `call.bypass` may still say that the call is never cached; or why the body
+        has none (`route`, `duplicate-key`, `number`, `surrogate`, `utf8`, `control-character`, `nesting`,
+        `field-type`).
+
+    Raises:
+        RequestError: the body is empty or no JSON parser reads it.
+    """
+    dialect = _DIALECTS.get(endpoint)
+    if dialect is None:
+        return Bypass("route")
+    try:
+        return dialect(raw, options, seen_tools)
+    except UnsafeBodyError as error:
+        return Bypass(error.detail, error.model)
+    except RecursionError:
+        # Far deeper than is keyed, or the caller's own stack left less room than that.
+        return Bypass("nesting")

@@ -1,0 +1,115 @@
+"""What a checked chat body says about itself: the facts that policy and rendering need."""
+
+import re
+from typing import Any
+
+from tiered_cache.core.canonical.chat_messages import MessageFacts
+from tiered_cache.core.canonical.chat_tables import SEARCH_FIELDS, SEARCH_MODELS, STATE_FIELDS
+from tiered_cache.core.canonical.chat_tools import ToolFacts
+from tiered_cache.core.canonical.form import UnsafeBodyError
+from tiered_cache.core.vocabulary import Call, Determinism
+
+ENDPOINT = "chat/completions"
+_JSON_FORMATS = frozenset({"json_object", "json_schema"})
+_POLICY = "policy/"
+_SEARCH_MODEL = re.compile("|".join(map(re.escape, SEARCH_MODELS))).search
+_TELLING = {*SEARCH_FIELDS, *STATE_FIELDS, "n", "models", "stream_options", "response_format", "store"}
+"""Members without which the facts read from them have their defaults."""
+
+
+def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: ToolFacts) -> Call:
+    """The facts of a chat body whose known fields have their types, before anything is dropped from it.
+
+    Raises:
+        UnsafeBodyError: `field-type`, for a member that only the facts read.
+    """
+    told = not _TELLING.isdisjoint(body)  # most calls say nothing but model, temperature and stream
+    choices = _choices(body) if told else 1
+    fallbacks = _fallbacks(body) if told else ()
+    return Call(
+        endpoint=ENDPOINT,
+        model=model,
+        stream=body.get("stream") is True,
+        include_usage=told and _include_usage(body),
+        service_tier=body.get("service_tier"),
+        determinism=_determinism(body, choices),
+        choices=choices,
+        json_output=told and _json_output(body),
+        web_search=tools.web_search or _model_searches(model) or (told and _searches(body, fallbacks)),
+        remote_urls=messages.remote_urls,
+        bypass=_bypass(model, tools) or (_bypass_told(body, fallbacks) if told else None),
+        fallback_models=fallbacks,
+    )
+
+
+def _choices(body: dict[str, Any]) -> int:
+    choices = body.get("n")
+    if choices is None:
+        return 1
+    if choices < 1:
+        raise UnsafeBodyError("field-type")
+    return int(choices)
+
+
+def _fallbacks(body: dict[str, Any]) -> tuple[str, ...]:
+    models = body.get("models")
+    if not models:
+        return ()
+    if any(type(model) is not str for model in models):
+        raise UnsafeBodyError("field-type")
+    return tuple(models)
+
+
+def _include_usage(body: dict[str, Any]) -> bool:
+    options = body.get("stream_options")
+    asked = None if options is None else options.get("include_usage")
+    if asked is not None and type(asked) is not bool:
+        raise UnsafeBodyError("field-type")
+    return asked is True
+
+
+def _determinism(body: dict[str, Any], choices: int) -> Determinism:
+    """SEMANTICS' first column: several choices are samples whatever the seed, unless temperature is 0."""
+    temperature = body.get("temperature")
+    if temperature is not None and temperature == 0:
+        return Determinism.DETERMINISTIC
+    if choices > 1:
+        return Determinism.SAMPLED
+    if body.get("seed") is not None or body.get("top_k") == 1:
+        return Determinism.DETERMINISTIC
+    return Determinism.UNSTATED if temperature is None else Determinism.SAMPLED
+
+
+def _json_output(body: dict[str, Any]) -> bool:
+    wanted = body.get("response_format")
+    if wanted is None:
+        return False
+    kind = wanted.get("type")
+    if type(kind) is not str:
+        raise UnsafeBodyError("field-type")
+    return kind in _JSON_FORMATS
+
+
+def _searches(body: dict[str, Any], fallbacks: tuple[str, ...]) -> bool:
+    asked = (body.get(name) not in (None, False) for name in SEARCH_FIELDS)
+    return any(asked) or any(map(_model_searches, fallbacks))
+
+
+def _model_searches(model: str) -> bool:
+    return _SEARCH_MODEL(model.lower()) is not None
+
+
+def _bypass(model: str, tools: ToolFacts) -> str | None:
+    if not model:
+        return "no-model"
+    if model.startswith(_POLICY):
+        return "policy-model"
+    return "origin-tool" if tools.by_origin else None
+
+
+def _bypass_told(body: dict[str, Any], fallbacks: tuple[str, ...]) -> str | None:
+    if any(name.startswith(_POLICY) for name in fallbacks):
+        return "policy-model"
+    if body.get("store") is True:
+        return "side-effect"
+    return next((word for name, word in STATE_FIELDS.items() if body.get(name) is not None), None)

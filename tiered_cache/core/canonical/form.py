@@ -1,0 +1,51 @@
+"""What canonicalisation is asked, what it gives, and how it refuses."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from tiered_cache.core.vocabulary import Call
+
+kind_of: Callable[[object], type[object]] = type
+"""The exact JSON type of a decoded value: true is not 1, so never isinstance. Named for the type checkers,
+which take a bare `type(value)` as a narrowing."""
+
+
+class KeyOptions(Struct, frozen=True, kw_only=True):
+    """What an operator may change about the key; every choice joins the key's partition.
+
+    Attributes:
+        identity_fields: `drop` leaves fields that only name the end user out of the key; `key` keeps them
+            in it, for platforms that use `user` as a session.
+    """
+
+    identity_fields: Literal["drop", "key"] = "drop"
+
+
+class Canonical(Struct, frozen=True):
+    """A request body reduced to what can change its answer.
+
+    Attributes:
+        call: the facts about the request.
+        text: canonical bytes; equal for two bodies of one dialect exactly when they mean the same call.
+        dropped: what was left out, each as `path: table row`.
+    """
+
+    call: Call
+    text: bytes
+    dropped: tuple[str, ...]
+
+
+class UnsafeBodyError(Exception):
+    """A body that some parser reads but that has no one safe meaning; never leaves the core.
+
+    Attributes:
+        detail: the reason word of the bypass.
+        model: as far as it could be read.
+    """
+
+    def __init__(self, detail: str, model: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.model = model

@@ -1,0 +1,109 @@
+"""Reads a JSON chat answer, the origin's own or one assembled from a stream."""
+
+from tiered_cache.core.accounting import picousd
+from tiered_cache.core.chat_synthesis import fits
+from tiered_cache.core.raw_json import (
+    NULL,
+    UnreadableError,
+    integer,
+    is_object,
+    is_string,
+    items,
+    members,
+    string,
+)
+from tiered_cache.core.reading import Choice, Reading
+from tiered_cache.core.vocabulary import Usage
+
+_MOST_TOKENS = 2**53
+_EMPTY = frozenset({NULL, b"[]", b"{}", b'""'})
+_SOURCES = ("citations", "search_results")
+
+
+def read_chat(answer: dict[str, bytes]) -> Reading:
+    """What the answer says.
+
+    Args:
+        answer: members of the whole JSON answer.
+
+    Raises:
+        UnreadableError: choices, messages or tool calls are missing or of the wrong type.
+    """
+    usage = answer.get("usage", NULL)
+    choices = [members(choice) for choice in items(answer.get("choices", NULL))]
+    texts = [choice.get("message", NULL) for choice in choices]
+    messages = [members(text) for text in texts]
+    return Reading(
+        model=string(answer.get("model")) or "",
+        choices=tuple(map(_choice, choices, messages)),
+        usage=read_usage(usage),
+        has_usage=is_object(usage),
+        cites=_cites(answer, messages),
+        expires=any(b'"expires_at"' in text for text in texts) or any(map(_speaks, messages)),
+        fits=fits(answer),
+    )
+
+
+def read_usage(text: bytes | None) -> Usage:
+    """Tokens and cost of a `usage` object; zero and unpriced where it does not say, whatever it is."""
+    usage = _members_or_none(text)
+    details = _members_or_none(usage.get("prompt_tokens_details"))
+    return Usage(
+        prompt_tokens=_tokens(usage.get("prompt_tokens")),
+        completion_tokens=_tokens(usage.get("completion_tokens")),
+        cached_tokens=_tokens(details.get("cached_tokens")),
+        cost_picousd=picousd(usage.get("cost")),
+    )
+
+
+def _members_or_none(text: bytes | None) -> dict[str, bytes]:
+    try:
+        return {} if text is None else members(text)
+    except UnreadableError:
+        return {}
+
+
+def _tokens(text: bytes | None) -> int:
+    count = integer(text)
+    return count if count is not None and 0 <= count < _MOST_TOKENS else 0
+
+
+def _choice(choice: dict[str, bytes], message: dict[str, bytes]) -> Choice:
+    content = message.get("content", NULL)
+    calls = _calls(message)
+    return Choice(
+        index=integer(choice.get("index")),
+        finish_reason=string(choice.get("finish_reason")),
+        text=string(content),
+        # What a custom tool is given is free text.
+        arguments=tuple(_arguments(call) for call in calls if "custom" not in call),
+        calls=len(calls),
+        refused=message.get("refusal", NULL) not in _EMPTY,
+        other=_speaks(message) or not (is_string(content) or content in _EMPTY),
+    )
+
+
+def _calls(message: dict[str, bytes]) -> list[dict[str, bytes]]:
+    """Every tool call, the older single `function_call` among them."""
+    listed = message.get("tool_calls", NULL)
+    calls = [] if listed == NULL else [members(call) for call in items(listed)]
+    single = message.get("function_call", NULL)
+    return calls if single == NULL else [*calls, {"function": single}]
+
+
+def _arguments(call: dict[str, bytes]) -> str | None:
+    """The arguments' JSON text; None for a call without name or arguments, which nobody can make."""
+    function = _members_or_none(call.get("function"))
+    return string(function.get("arguments")) if string(function.get("name")) else None
+
+
+def _cites(answer: dict[str, bytes], messages: list[dict[str, bytes]]) -> bool:
+    """Whether the answer names sources, at its top or in a message."""
+    if any(answer.get(name, NULL) not in _EMPTY for name in _SOURCES):
+        return True
+    return any(message.get("annotations", NULL) not in _EMPTY for message in messages)
+
+
+def _speaks(message: dict[str, bytes]) -> bool:
+    """Whether there is audio, whose id the origin forgets at an instant of its own."""
+    return message.get("audio", NULL) not in _EMPTY

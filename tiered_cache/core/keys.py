@@ -1,0 +1,200 @@
+"""The one place that hashes: canonical bytes and partition to a CacheKey, credentials to a tenant.
+
+A CacheKey is 49 bytes: the key version, the XXH3-128 of the canonical text (seeded per partition from the
+secret), and the HMAC-SHA-256 of partition and canonical text. The partition is written as the length and the
+bytes of each of its six parts, so no two partitions have one spelling.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+from xxhash import xxh3_64_intdigest, xxh3_128_digest
+
+from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS, KeyOptions, ToolMemo, canonicalise
+from tiered_cache.core.memo import RecentMap
+from tiered_cache.core.vocabulary import Bypass, CacheKey, Keyed, Request
+from tiered_cache.errors import ConfigError
+
+KEY_VERSION = 1
+"""Raised whenever one body gets another canonical text or hash than before."""
+
+_FAST_BYTES = 16
+_DIGEST_BYTES = 32
+_KEY_BYTES = 1 + _FAST_BYTES + _DIGEST_BYTES
+_VERSION_BYTE = bytes([KEY_VERSION])
+_LANES = 1024
+_OVERHEAD_BYTES = 700
+"""What a remembered body costs beside its own bytes: key, call, container entries."""
+
+_NO_CREDENTIAL = Bypass("no-credential")
+_ROUTE = Bypass("route")
+_DEFAULT = KeyOptions()
+
+
+class _Digest(Protocol):
+    def copy(self) -> "_Digest": ...
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+class _Lane:
+    """The prepared hash states of one partition, header key fields and query included."""
+
+    __slots__ = ("digest", "seed")
+    weight = 1
+
+    def __init__(self, seed: int, digest: _Digest) -> None:
+        self.seed = seed
+        self.digest = digest
+
+
+class _Remembered(Struct, frozen=True):
+    """What a body was worth in a lane; compared whole, so a collision of its mark is only a miss."""
+
+    lane: _Lane
+    raw: bytes
+    result: Keyed | Bypass
+    weight: int
+
+
+class Keyer:
+    """Names calls, tenants and credentials under one deployment secret.
+
+    Args:
+        secret: the deployment's secret; nodes that share a tier must have the same one.
+        options: what the operator chose about the key.
+        memo_bytes: bound of the memory for bodies seen lately, byte-identical repeats of which are not
+            parsed again, and for their tool lists (an eighth of it); 0 remembers nothing.
+
+    Raises:
+        ConfigError: the secret is empty.
+    """
+
+    def __init__(
+        self, secret: bytes, options: KeyOptions = _DEFAULT, *, memo_bytes: int = 16 * 2**20
+    ) -> None:
+        if not secret:
+            raise ConfigError("The secret is empty: set TIERED_CACHE_SECRET or the option `secret`.")
+        self._secret = secret
+        self._options = options
+        self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
+        self._inner = hashlib.sha256(_padded(self._derive(b"digest"), 0x36))
+        self._lanes: RecentMap[tuple[str, bytes, bytes, str, str], _Lane] = RecentMap(_LANES)
+        self._memo: RecentMap[int, _Remembered] = RecentMap(memo_bytes - memo_bytes // 8)
+        self._seen_tools = ToolMemo(memo_bytes // 8) if memo_bytes else None
+
+    def key(self, request: Request) -> Keyed | Bypass:
+        """The key of a call, or why it is not cached.
+
+        Raises:
+            RequestError: the body is empty or no JSON parser reads it.
+        """
+        scope, ask = request.scope, request.ask
+        if scope is None:
+            return _NO_CREDENTIAL
+        if ask.bypass is not None:
+            return Bypass(ask.bypass)
+        if request.endpoint not in CACHEABLE_ENDPOINTS:
+            return _ROUTE
+        names = (request.endpoint, request.query, ask.key_fields, scope.origin_id, scope.tenant)
+        lane = self._lanes.get(names)
+        if lane is None:
+            lane = self._open_lane(names)
+        raw = request.body if request.plain_body is None else request.plain_body
+        mark = xxh3_64_intdigest(raw, lane.seed)
+        known = self._memo.get(mark)
+        if known is not None and known.lane is lane and known.raw == raw:
+            return known.result
+        result = self._key(request.endpoint, raw, lane)
+        self._memo.put(mark, _Remembered(lane, raw, result, len(raw) + _OVERHEAD_BYTES))
+        return result
+
+    def tenant_of(self, credentials: Sequence[tuple[bytes, bytes]]) -> str:
+        """Name of the tenant that exactly these credential fields make: 64 hexadecimal digits.
+
+        Args:
+            credentials: every credential field present, as (lower-case name, value), in any order.
+
+        Raises:
+            ValueError: there is none; a call without a credential has no tenant.
+        """
+        return self._digest_credentials(b"tenant", credentials).hex()
+
+    def credential_digest(self, credentials: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Keyed digest of the credential itself, 32 bytes, unlike any tenant's name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        return self._digest_credentials(b"credential", credentials)
+
+    def _key(self, endpoint: str, raw: bytes, lane: _Lane) -> Keyed | Bypass:
+        form = canonicalise(endpoint, raw, self._options, self._seen_tools)
+        if isinstance(form, Bypass):
+            return form
+        call = form.call
+        if call.bypass is not None:
+            return Bypass(call.bypass, call.model)
+        return Keyed(self._name(form.text, lane), call, call.shape)
+
+    def _name(self, text: bytes, lane: _Lane) -> CacheKey:
+        inner, outer = lane.digest.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return CacheKey(_VERSION_BYTE + xxh3_128_digest(text, lane.seed) + outer.digest())
+
+    def _open_lane(self, names: tuple[str, bytes, bytes, str, str]) -> _Lane:
+        endpoint, query, key_fields, origin_id, tenant = names
+        context = _delimited(
+            endpoint.encode(),
+            origin_id.encode(),
+            tenant.encode(),
+            query,
+            key_fields,
+            self._options.identity_fields.encode(),
+        )
+        seed = hmac.digest(self._derive(b"seed"), context, "sha256")
+        digest = self._inner.copy()
+        digest.update(context)
+        lane = _Lane(int.from_bytes(seed[:8], "little"), digest)
+        self._lanes.put(names, lane)
+        return lane
+
+    def _digest_credentials(self, purpose: bytes, credentials: Sequence[tuple[bytes, bytes]]) -> bytes:
+        if not credentials:
+            raise ValueError("a call without a credential has no tenant")
+        fields = (part for field in sorted(credentials) for part in field)
+        return hmac.digest(self._derive(purpose), _delimited(*fields), "sha256")
+
+    def _derive(self, purpose: bytes) -> bytes:
+        """A secret of its own for each use, so that no digest of one use means anything in another."""
+        return hmac.digest(self._secret, b"tiered-cache v1 " + purpose, "sha256")
+
+
+def key_text(key: CacheKey) -> str:
+    """The key as `version-fast-digest`, decimal and lower-case hexadecimal: safe in URLs and Redis keys."""
+    return f"{key[0]}-{key[1 : 1 + _FAST_BYTES].hex()}-{key[1 + _FAST_BYTES :].hex()}"
+
+
+def parse_key(text: str) -> CacheKey | None:
+    """The key that `key_text` wrote so, or None: no other spelling of a key is accepted."""
+    version, _, rest = text.partition("-")
+    fast, _, digest = rest.partition("-")
+    try:
+        key = CacheKey(bytes([int(version)]) + bytes.fromhex(fast) + bytes.fromhex(digest))
+    except ValueError:
+        return None
+    return key if len(key) == _KEY_BYTES and key_text(key) == text else None
+
+
+def _delimited(*parts: bytes) -> bytes:
+    """The parts joined so that no other sequence of parts gives the same bytes."""
+    return b"".join(len(part).to_bytes(8, "little") + part for part in parts)
+
+
+def _padded(key: bytes, pad: int) -> bytes:
+    """One block of HMAC-SHA-256's key (RFC 2104 §2); `key` is a digest, shorter than a block."""
+    return bytes(byte ^ pad for byte in key.ljust(64, b"\0"))

@@ -1,0 +1,95 @@
+"""The lookup as a table: which state follows which event. The docs' diagram is generated from it.
+
+The engine's driver performs the effect that a state names and hands the event back to `advance`.
+"""
+
+from enum import Enum
+from types import MappingProxyType
+
+
+class State(Enum):
+    """Where a call stands; the value says what the engine does there."""
+
+    START = "read what the caller asks"
+    LOOKUP = "look into L1, disk and L2, nearest first"
+    FLIGHT = "join the running call or lead one"
+    RECHECK = "leader looks into L1 once more"
+    FORWARD = "ask the origin"
+    FOLLOW = "wait for the leader's answer"
+    HIT = "serve the fresh entry"
+    STALE_HIT = "serve the stale entry, refresh once in the background"
+    FALLBACK = "serve the stale entry instead of the origin's failure"
+    DELIVER = "give the answer, live or whole"
+    BYPASS = "forward uncached"
+    UNMET = "504: only-if-cached and nothing usable"
+    FAIL = "give the origin's failure"
+
+
+class Event(Enum):
+    """What performing a state found."""
+
+    FORBIDDEN = "not cacheable, or no-store"
+    LOOK = "may be answered from store"
+    RELOAD = "no-cache: only a newer answer will do"
+    FRESH = "fresh entry"
+    STALE = "within stale-while-revalidate"
+    ABSENT = "no usable entry"
+    UNSATISFIED = "no usable entry, only-if-cached"
+    LEADS = "no flight to join"
+    JOINS = "flight under way"
+    ANSWERED = "the origin answered"
+    RELEASED = "this flight is not for us"
+    FAILED_STALE = "failed, within stale-if-error"
+    FAILED = "failed"
+
+
+TERMINAL = frozenset(
+    {
+        State.HIT,
+        State.STALE_HIT,
+        State.FALLBACK,
+        State.DELIVER,
+        State.BYPASS,
+        State.UNMET,
+        State.FAIL,
+    },
+)
+
+TRANSITIONS = MappingProxyType(
+    {
+        (State.START, Event.FORBIDDEN): State.BYPASS,
+        (State.START, Event.LOOK): State.LOOKUP,
+        (State.START, Event.RELOAD): State.FLIGHT,
+        (State.LOOKUP, Event.FRESH): State.HIT,
+        (State.LOOKUP, Event.STALE): State.STALE_HIT,
+        (State.LOOKUP, Event.ABSENT): State.FLIGHT,
+        (State.LOOKUP, Event.UNSATISFIED): State.UNMET,
+        (State.FLIGHT, Event.JOINS): State.FOLLOW,
+        (State.FLIGHT, Event.LEADS): State.RECHECK,
+        (State.RECHECK, Event.FRESH): State.HIT,
+        (State.RECHECK, Event.ABSENT): State.FORWARD,
+        (State.FORWARD, Event.ANSWERED): State.DELIVER,
+        (State.FORWARD, Event.FAILED_STALE): State.FALLBACK,
+        (State.FORWARD, Event.FAILED): State.FAIL,
+        (State.FOLLOW, Event.ANSWERED): State.DELIVER,
+        (State.FOLLOW, Event.RELEASED): State.FLIGHT,
+        (State.FOLLOW, Event.FAILED_STALE): State.FALLBACK,
+        (State.FOLLOW, Event.FAILED): State.FAIL,
+    },
+)
+
+
+def advance(state: State, event: Event) -> State:
+    """The state after `event`. Raises KeyError for a pair that is not in the table (a bug of the driver)."""
+    return TRANSITIONS[state, event]
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", f"    [*] --> {State.START.name}"]
+    lines += [f"    {state.name}: {state.name}<br/>{state.value}" for state in State]
+    lines += [
+        f"    {before.name} --> {after.name}: {event.value}" for (before, event), after in TRANSITIONS.items()
+    ]
+    lines += [f"    {state.name} --> [*]" for state in State if state in TERMINAL]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,134 @@
+"""Writes a stored answer in the shape a caller asks for, and an event as a live caller gets it."""
+
+import re
+
+from tiered_cache.core.chat_assembly import assemble
+from tiered_cache.core.chat_fields import USAGE_CHUNK
+from tiered_cache.core.chat_synthesis import fits, synthesise
+from tiered_cache.core.raw_json import (
+    NULL,
+    UnreadableError,
+    check,
+    is_object,
+    members,
+    with_member,
+)
+from tiered_cache.core.sse import Event, read_events, with_data
+from tiered_cache.core.validators import make_etag
+from tiered_cache.core.vocabulary import Entry, Rendering, Shape
+
+_CHAT = "chat/completions"
+_JSON = b"application/json"
+_SSE = b"text/event-stream; charset=utf-8"
+_NUMBER = re.compile(rb"-?[0-9]")
+_NO_CHOICES = frozenset({NULL, b"[]"})
+
+
+def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None:
+    """The entry in `shape`, or None where it cannot be given so that an SDK could not tell.
+
+    In the form that the origin wrote, an answer is what the origin sent; in the other one, values keep their
+    raw text. Nothing is rendered in the other form from a stream that is not whole, from an error or from an
+    answer that says something which the other form cannot. Without usage there is no usage chunk, and no JSON
+    from a stream.
+
+    Args:
+        entry: a stored one, or one that was refused storage and is handed to those who waited for it.
+        shape: what the caller asked for.
+        free: `usage.cost` becomes 0, as this caller pays nothing.
+    """
+    if (shape == "json") == (entry.form == "json"):
+        body = _same_form(entry, shape, free=free)
+    else:
+        body = _other_form(entry, shape, free=free)
+    if body is None:
+        return None
+    return Rendering(body, _JSON if shape == "json" else _SSE, make_etag(body))
+
+
+def live(event: Event, *, include_usage: bool) -> bytes:
+    """What a live caller gets of an event: b"" withholds the usage chunk from one who did not ask for it."""
+    return b"" if not include_usage and _is_usage_chunk(event) else event.raw
+
+
+def without_cost(answer: bytes) -> bytes:
+    """A JSON answer or chunk with `usage.cost` 0; every other byte is kept where that is possible."""
+    if b'"cost"' not in answer:
+        return answer
+    try:
+        usage = members(answer).get("usage", NULL)
+        cost = members(usage).get("cost", NULL) if is_object(usage) else NULL
+        if _NUMBER.match(cost) is None:
+            return answer
+        return with_member(answer, "usage", with_member(usage, "cost", b"0"))
+    except UnreadableError:
+        return answer
+
+
+def _same_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
+    if shape == "json":
+        return without_cost(entry.body) if free else entry.body
+    if shape == "sse+usage" and not entry.has_usage:
+        return None
+    if entry.endpoint != _CHAT:
+        return entry.body
+    include_usage = shape == "sse+usage"
+    events, rest = read_events(entry.body)
+    pieces = [_free_event(event) if free else event.raw for event in events if _given(event, include_usage)]
+    return b"".join([*pieces, rest])
+
+
+def _given(event: Event, include_usage: bool) -> bool:
+    return include_usage or not _is_usage_chunk(event)
+
+
+def _free_event(event: Event) -> bytes:
+    if event.data is None or b'"cost"' not in event.data:
+        return event.raw
+    data = without_cost(event.data)
+    return event.raw if data == event.data else with_data(event, data)
+
+
+def _other_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
+    if entry.locked or entry.endpoint != _CHAT:
+        return None
+    try:
+        if shape == "json":
+            body = _assembled(entry.body)
+            return without_cost(body) if free and body is not None else body
+        return _synthesised(without_cost(entry.body) if free else entry.body, shape)
+    except UnreadableError:
+        return None
+
+
+def _assembled(body: bytes) -> bytes | None:
+    """The JSON answer that a stream says, if it is whole and says no more than that."""
+    assembly = assemble(read_events(body)[0])
+    answer, locked = assembly.answer()
+    whole = assembly.done and assembly.problem is None
+    return answer if whole and not locked and is_object(assembly.usage or NULL) else None
+
+
+def _synthesised(body: bytes, shape: Shape) -> bytes | None:
+    check(body)
+    answer = members(body)
+    include_usage = shape == "sse+usage"
+    if not fits(answer) or answer.get("error", NULL) != NULL:
+        return None
+    if include_usage and not is_object(answer.get("usage", NULL)):
+        return None
+    return synthesise(answer, include_usage=include_usage)
+
+
+def _is_usage_chunk(event: Event) -> bool:
+    """Whether it says nothing but token counts. One that says more, like sources, is for everyone."""
+    data = event.data
+    if data is None or data.count(b'"usage"') == data.count(b'"usage":null'):
+        return False
+    try:
+        chunk = members(data)
+    except UnreadableError:
+        return False
+    if chunk.get("usage", NULL) == NULL or chunk.get("choices", NULL) not in _NO_CHOICES:
+        return False
+    return all(name in USAGE_CHUNK or value == NULL for name, value in chunk.items())

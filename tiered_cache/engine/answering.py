@@ -1,0 +1,224 @@
+"""Turns the end of a lookup into the response for this caller, and books it."""
+
+from msgspec import Struct
+
+from tiered_cache.core.answers import error_event
+from tiered_cache.core.machine import State
+from tiered_cache.core.validators import matches
+from tiered_cache.core.vocabulary import (
+    Entry,
+    Fwd,
+    Headers,
+    Keyed,
+    Outcome,
+    Rendering,
+    Request,
+    Response,
+    Usage,
+)
+from tiered_cache.engine import heads
+from tiered_cache.engine.flight import Flight, Landing
+from tiered_cache.engine.ledger import Ledger, LedgerRow
+from tiered_cache.engine.lookup import Lookup
+from tiered_cache.engine.metering import metered
+from tiered_cache.engine.recording import LiveBody
+from tiered_cache.engine.store import Store
+from tiered_cache.tiers.memory import Resident
+
+_UNMET = (
+    b'{"error":{"message":"only-if-cached: no usable entry is stored for this call",'
+    b'"type":"invalid_request_error","param":null,"code":"not_cached"}}'
+)
+
+
+class Head(Struct, frozen=True):
+    """All of an L1 hit's answer but its request id, as it is for one second of its age."""
+
+    second: int
+    headers: Headers
+    rendering: Rendering
+    outcome: Outcome
+    row: LedgerRow
+
+
+class Answering:
+    """Writes responses.
+
+    Args:
+        store: where renderings are kept.
+        ledger: where answers are booked.
+        linger_s: passed to flights whose live reader leaves.
+    """
+
+    def __init__(self, store: Store, ledger: Ledger, linger_s: float) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._linger_s = linger_s
+        self._ids = heads.RequestIds()
+
+    def hit(self, request: Request, keyed: Keyed, resident: Resident, now: float) -> Response | None:
+        """A fresh entry of L1; None when it cannot be written in this shape."""
+        age_s = now - resident.born_s
+        head = resident.heads.get(keyed.shape)
+        if head is None or head.second != int(age_s):
+            head = self._head(request, keyed, resident, age_s)
+            if head is None:
+                return None
+        entry = resident.entry
+        head.row.add(entry.usage, entry.origin_s)
+        ask = request.ask
+        headers = (*head.headers, (b"x-request-id", self._ids()))
+        if ask.if_none_match and matches(ask.if_none_match, head.rendering.etag):
+            return Response(304, heads.not_modified(headers), b"", head.outcome)
+        return Response(200, headers, head.rendering.body, head.outcome)
+
+    def _head(self, request: Request, keyed: Keyed, resident: Resident, age_s: float) -> Head | None:
+        rendering = self._store.rendering(keyed.key, resident, keyed.shape)
+        if rendering is None:
+            return None
+        entry = resident.entry
+        outcome = Outcome(
+            kind="hit",
+            tier="L1",
+            ttl_s=entry.lifetime.fresh_s - age_s,
+            age_s=age_s,
+            saved_picousd=entry.usage.cost_picousd,
+        )
+        row = self._row(request, keyed, outcome)
+        head = Head(int(age_s), heads.stored_answer(entry, rendering, outcome), rendering, outcome, row)
+        resident.heads[keyed.shape] = head
+        return head
+
+    def _row(self, request: Request, keyed: Keyed, outcome: Outcome) -> LedgerRow:
+        tenant = "" if request.scope is None else request.scope.tenant
+        return self._ledger.row(tenant, keyed.call.model, outcome.tier or "origin", outcome.kind)
+
+    def finish(self, state: State, lookup: Lookup) -> Response:
+        """The response of a lookup that ended in `state`."""
+        match state:
+            case State.HIT | State.STALE_HIT | State.FALLBACK:
+                return self._from_store(state, lookup)
+            case State.UNMET:
+                self._ledger.count("unmet")
+                return Response(504, ((b"content-type", b"application/json"),), _UNMET)
+            case _:
+                return self._delivered(lookup)
+
+    def _from_store(self, state: State, lookup: Lookup) -> Response:
+        candidate = lookup.served
+        assert candidate is not None
+        entry = candidate.entry
+        left_s = entry.lifetime.fresh_s - candidate.age_s
+        fell_back = state is State.FALLBACK
+        status = None if lookup.landing is None else lookup.landing.status
+        outcome = Outcome(
+            kind="hit" if state is State.HIT else "stale",
+            tier=candidate.tier,
+            fwd="stale" if fell_back else None,
+            fwd_status=status if fell_back else None,
+            ttl_s=left_s,
+            detail="stale-if-error" if fell_back else None,
+            age_s=candidate.age_s,
+            saved_picousd=entry.usage.cost_picousd,
+        )
+        return self._stored(lookup, entry, candidate.rendering, outcome)
+
+    def _stored(self, lookup: Lookup, entry: Entry, rendering: Rendering, outcome: Outcome) -> Response:
+        self._row(lookup.request, lookup.keyed, outcome).add(entry.usage, entry.origin_s)
+        headers = (*heads.stored_answer(entry, rendering, outcome), (b"x-request-id", self._ids()))
+        asked = lookup.request.ask.if_none_match
+        if asked and matches(asked, rendering.etag):
+            return Response(304, heads.not_modified(headers), b"", outcome)
+        return Response(200, headers, rendering.body, outcome)
+
+    def _delivered(self, lookup: Lookup) -> Response:
+        flight, landing = lookup.flight, lookup.landing
+        assert flight is not None
+        if landing is None:
+            return self._live(lookup, flight)
+        if landing.entry is None:
+            return self._origins_own(lookup, landing)
+        return (
+            self._led(lookup, landing, landing.entry) if lookup.led else self._followed(lookup, landing.entry)
+        )
+
+    def _live(self, lookup: Lookup, flight: Flight) -> Response:
+        """The leader's stream, event by event; whether it will be stored is not known yet."""
+        outcome = Outcome(kind="miss", fwd=_fwd(lookup), fwd_status=flight.status, detail=lookup.detail)
+        body = LiveBody(
+            flight.recording,
+            include_usage=lookup.keyed.call.include_usage,
+            broken=error_event("the origin's stream broke off", "origin-cut"),
+            leave=lambda: flight.leave(self._linger_s),
+        )
+        return Response(flight.status, heads.led(flight.headers, outcome, None), body, outcome)
+
+    def _origins_own(self, lookup: Lookup, landing: Landing) -> Response:
+        """An error of the origin, as it is, to all who waited for it."""
+        outcome = Outcome(
+            kind="error",
+            fwd=_fwd(lookup),
+            fwd_status=landing.status,
+            collapsed=not lookup.led,
+            detail=lookup.detail,
+        )
+        if not lookup.led:
+            self._ledger.count("collapsed-error", str(landing.status))
+        return Response(landing.status, heads.passed_on(landing.headers, outcome), landing.body, outcome)
+
+    def _led(self, lookup: Lookup, landing: Landing, entry: Entry) -> Response:
+        outcome = Outcome(
+            kind="miss",
+            fwd=_fwd(lookup),
+            fwd_status=landing.status,
+            stored=landing.stored,
+            ttl_s=entry.lifetime.fresh_s if landing.stored else None,
+            detail=landing.detail or lookup.detail,
+        )
+        if not landing.stored:
+            return Response(200, heads.passed_on(landing.headers, outcome), landing.body, outcome)
+        etag = self._leaders_etag(lookup.keyed, landing, entry)
+        return Response(200, heads.led(landing.headers, outcome, etag), landing.body, outcome)
+
+    def _leaders_etag(self, keyed: Keyed, landing: Landing, entry: Entry) -> bytes | None:
+        """The tag that hits will carry: weak here where a hit's bytes differ (its `usage.cost` is 0)."""
+        rendering = self._store.landed_rendering(keyed, landing.resident, entry)
+        if rendering is None:
+            return None
+        return rendering.etag if rendering.body == landing.body else b"W/" + rendering.etag
+
+    def _followed(self, lookup: Lookup, entry: Entry) -> Response:
+        rendering, landing = lookup.rendering, lookup.landing
+        assert rendering is not None
+        assert landing is not None
+        outcome = Outcome(
+            kind="collapsed",
+            fwd=_fwd(lookup),
+            fwd_status=landing.status,
+            collapsed=True,
+            stored=landing.stored,
+            ttl_s=entry.lifetime.fresh_s if landing.stored else None,
+            detail=landing.detail or lookup.detail,
+            saved_picousd=entry.usage.cost_picousd,
+        )
+        return self._stored(lookup, entry, rendering, outcome)
+
+    def forwarded(self, request: Request, model: str, response: Response, outcome: Outcome) -> Response:
+        """What a call that is not cached gets: the origin's answer with our Cache-Status."""
+        tenant = "" if request.scope is None else request.scope.tenant
+        row = self._ledger.row(tenant, model, "origin", "bypass")
+        self._ledger.count("bypass", outcome.detail or "")
+
+        def book(usage: Usage) -> None:
+            row.add(usage, 0.0)
+            if response.status == 200:
+                self._ledger.spend(usage)
+
+        response = metered(response, book)
+        return Response(response.status, heads.passed_on(response.headers, outcome), response.body, outcome)
+
+
+def _fwd(lookup: Lookup) -> Fwd:
+    if lookup.reload:
+        return "request"
+    return "uri-miss" if lookup.fallback is None else "stale"

@@ -1,0 +1,117 @@
+"""The composition root: configuration to parts."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from msgspec import Struct
+
+from tiered_cache.core.canonical import KeyOptions
+from tiered_cache.core.keys import Keyer
+from tiered_cache.core.policy import PROFILES, Profile, unbounded
+from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
+from tiered_cache.errors import ConfigError
+from tiered_cache.tiers.base import Clock, Tier
+from tiered_cache.tiers.guard import GuardedTier
+from tiered_cache.tiers.memory import MemoryTier
+
+_LEAST_SECRET_BYTES = 16
+
+
+class Parts(Struct, frozen=True):
+    """What a cache is made of.
+
+    Attributes:
+        lower: guarded tiers below memory, nearest first.
+    """
+
+    config: CacheConfig
+    clock: Clock
+    keyer: Keyer
+    profile: Profile
+    memory: MemoryTier
+    lower: tuple[GuardedTier, ...] = ()
+
+
+def build(config: CacheConfig, clock: Clock) -> Parts:
+    """Parts for `config`; touches the disk where a disk tier is asked for, never the network.
+
+    Raises:
+        ConfigError: a secret is missing or short, or a directory cannot be used.
+    """
+    keyer = Keyer(_secret(config), KeyOptions(identity_fields=config.identity_fields))
+    profile = unbounded() if config.profile == "unbounded" else PROFILES[config.profile]
+    lower: list[GuardedTier] = []
+    if config.disk is not None:
+        lower.append(_guarded_disk(config.disk, clock))
+    if config.redis is not None:
+        lower.append(_guarded_redis(config.redis, clock))
+    memory = MemoryTier(config.memory.capacity_bytes, clock)
+    return Parts(config, clock, keyer, profile, memory, tuple(lower))
+
+
+def _secret(config: CacheConfig) -> bytes:
+    if config.secret is not None:
+        secret = config.secret.encode()
+        if len(secret) < _LEAST_SECRET_BYTES:
+            raise ConfigError(f"the secret is shorter than {_LEAST_SECRET_BYTES} bytes: give a longer one")
+        return secret
+    if config.redis is not None:
+        raise ConfigError("Redis is shared, so keys need a secret: set TIERED_CACHE_SECRET or `secret`")
+    if config.disk is not None:
+        return _kept_secret(Path(config.disk.directory))
+    return secrets.token_bytes(32)
+
+
+def _kept_secret(directory: Path) -> bytes:
+    """The secret of a disk cache that nobody else shares, made at its first use."""
+    path = directory / "secret"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _write_once(path, secrets.token_hex(32))
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise ConfigError(f"the disk cache's directory cannot be used: {error.strerror}") from error
+    if len(secret) < _LEAST_SECRET_BYTES:
+        raise ConfigError(
+            "the disk cache's secret file is empty or cut: delete the directory to start afresh"
+        )
+    return secret
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Two processes that start at once agree: a link fails where the name is taken."""
+    draft = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    try:
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+
+
+def _guarded(tier: Tier, clock: Clock, read_deadline_s: float, write_deadline_s: float) -> GuardedTier:
+    return GuardedTier(tier, read_deadline_s=read_deadline_s, write_deadline_s=write_deadline_s, clock=clock)
+
+
+def _guarded_disk(config: DiskConfig, clock: Clock) -> GuardedTier:
+    from tiered_cache.tiers.disk import DiskTier  # noqa: PLC0415 (diskcache loads only where a disk is used)
+
+    tier = DiskTier(config.directory, config.capacity_bytes, clock)
+    return _guarded(tier, clock, config.read_deadline_s, config.write_deadline_s)
+
+
+def _guarded_redis(config: RedisConfig, clock: Clock) -> GuardedTier:
+    from tiered_cache.tiers.redis import RedisTier  # noqa: PLC0415 (redis loads only where it is used)
+
+    tier = RedisTier(
+        config.url,
+        prefix=config.prefix,
+        read_timeout_s=config.read_deadline_s,
+        write_timeout_s=config.write_deadline_s,
+    )
+    return _guarded(tier, clock, config.read_deadline_s, config.write_deadline_s)

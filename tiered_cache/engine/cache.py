@@ -1,0 +1,274 @@
+"""The public cache: one call in, one answer out, asked of the origin only when it must be."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tiered_cache.core.directives import SDK_DEFAULT, read_ask
+from tiered_cache.core.freshness import Verdict, judge
+from tiered_cache.core.machine import State
+from tiered_cache.core.policy import plan
+from tiered_cache.core.vocabulary import (
+    PLAIN,
+    Ask,
+    Bypass,
+    Fwd,
+    Headers,
+    Keyed,
+    Origin,
+    Outcome,
+    Request,
+    Response,
+    Scope,
+)
+from tiered_cache.engine.answering import Answering
+from tiered_cache.engine.background import Background
+from tiered_cache.engine.build import Parts, build
+from tiered_cache.engine.calls import CallResult, Fetch, call
+from tiered_cache.engine.clock import SYSTEM_CLOCK
+from tiered_cache.engine.config import CacheConfig
+from tiered_cache.engine.credentials import Credentials
+from tiered_cache.engine.flight import Flights
+from tiered_cache.engine.ledger import Ledger
+from tiered_cache.engine.lookup import Driver, Lookup
+from tiered_cache.engine.pump import Pump
+from tiered_cache.engine.store import Store
+from tiered_cache.errors import CacheClosedError, RequestError
+from tiered_cache.tiers.base import Clock
+from tiered_cache.tiers.guard import TierHealth
+
+DRAIN_S = 5.0
+"""How long `close` waits for flights and background writes unless told otherwise."""
+
+_NO_STORE = "no-store"
+
+
+class Cache:
+    """A two-tier response cache of one event loop.
+
+    Open it with `async with Cache.open(config) as cache`. Not safe to share between threads; see
+    `BlockingCache` for synchronous programs.
+
+    Attributes:
+        config: what it was opened with.
+        ledger: what was served, saved and spent.
+        memory: the L1 tier, for its size.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        config = parts.config
+        self.config = config
+        self.ledger = Ledger()
+        self.memory = parts.memory
+        self._clock = parts.clock
+        self._monotonic = parts.clock.monotonic
+        self._keyer = parts.keyer
+        self._profile = parts.profile
+        self._key_headers = frozenset(name.lower().encode() for name in config.key_headers)
+        self._credentials = Credentials(parts.keyer, config.origin_id, config.tenants)
+        self._background = Background(config.pending_writes)
+        self._store = Store(parts.memory, parts.lower, self._background, self.ledger, parts.clock)
+        self._flights = Flights()
+        pump = Pump(
+            self._store, self._flights, self.ledger, parts.profile, parts.clock, config.max_entry_bytes
+        )
+        self._driver = Driver(
+            self._store, self._flights, pump, self._background, parts.clock, config.linger_s
+        )
+        self._answering = Answering(self._store, self.ledger, config.linger_s)
+        self._closed = False
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, config: CacheConfig | None = None, *, clock: Clock = SYSTEM_CLOCK
+    ) -> AsyncGenerator["Cache"]:
+        """A cache for the length of a `with` block; leaving it drains what is under way.
+
+        No network I/O happens here: an absent Redis is joined when it appears.
+
+        Raises:
+            ConfigError: the configuration cannot be used.
+        """
+        cache = cls(build(CacheConfig() if config is None else config, clock))
+        try:
+            yield cache
+        finally:
+            await cache.close()
+
+    async def close(self, drain_s: float = DRAIN_S) -> None:
+        """Wait at most `drain_s` for flights and background writes, then close the tiers; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._background.drain(drain_s)
+        await self._store.close()
+
+    def scope(self, tenant: str, credential: bytes = b"") -> Scope:
+        """The scope of a tenant that the embedder names; `credential` tells its keys apart."""
+        return self._credentials.named(tenant, credential)
+
+    def request(
+        self,
+        endpoint: str,
+        body: bytes,
+        *,
+        headers: Headers = (),
+        query: bytes = b"",
+        scope: Scope | None = None,
+        plain_body: bytes | None = None,
+    ) -> Request:
+        """A request as `serve` takes it: what its header fields ask is read here, once.
+
+        Args:
+            endpoint: path below the API base, e.g. `chat/completions`.
+            body: the caller's bytes.
+            headers: lower-case names.
+            query: raw, without the question mark.
+            scope: None derives it from the credentials in `headers` and `query`.
+            plain_body: the decoded body when `body` carries a Content-Encoding.
+        """
+        if scope is None:
+            scope = self._credentials.scope(headers, query)
+        ask = read_ask(headers, self._key_headers)
+        return Request(endpoint, body, scope, headers, query, ask, plain_body)
+
+    def peek(self, request: Request) -> Response | None:
+        """The answer, if L1 holds a fresh one: no task, no thread, no lock, no network.
+
+        Raises:
+            RequestError: the body is empty or is not JSON.
+        """
+        if len(request.body) > self.config.max_body_bytes:
+            return None
+        keyed = self._keyer.key(request)
+        if isinstance(keyed, Bypass):
+            return None
+        return self._fresh_in_memory(request, keyed)
+
+    def _fresh_in_memory(self, request: Request, keyed: Keyed) -> Response | None:
+        resident = self.memory.find(keyed.key)
+        if resident is None:
+            return None
+        now = self._monotonic()
+        if request.ask is PLAIN or request.ask is SDK_DEFAULT:
+            fresh = now < resident.fresh_until_s
+        else:
+            fresh = self._may_reuse(request) and (
+                judge(resident.entry.lifetime, now - resident.born_s, request.ask) is Verdict.FRESH
+            )
+        if not fresh or self._credentials.is_closed(request.scope):
+            return None
+        return self._answering.hit(request, keyed, resident, now)
+
+    @staticmethod
+    def _may_reuse(request: Request) -> bool:
+        ask = request.ask
+        return not (ask.no_store or ask.no_cache or ask.bypass is not None)
+
+    async def serve(self, request: Request, origin: Origin) -> Response:
+        """The answer to `request`, from a tier, a running flight or `origin`.
+
+        The response's body is whole bytes or an iterator, which the caller reads to its end or closes with
+        `aclose()`. A fault of ours is counted and the call forwarded uncached.
+
+        Raises:
+            RequestError: the body is empty or is not JSON.
+            OriginError: the origin gave no response (or whatever exception `origin` itself raised).
+            CacheClosedError: the cache is closed.
+        """
+        if self._closed:
+            raise CacheClosedError("this cache is closed; open another one")
+        try:
+            answered = await self._answer(request, origin)
+        except RequestError:
+            raise
+        except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
+            self.ledger.count("fault", f"engine:{type(error).__name__}")
+            answered = Bypass("engine-fault")
+        if isinstance(answered, Response):
+            return answered
+        if isinstance(answered, Bypass):
+            return await self._forward(request, origin, answered)
+        raise answered
+
+    async def _answer(self, request: Request, origin: Origin) -> Response | BaseException | Bypass:
+        """The response, the origin's failure, or the reason word of a call to be forwarded uncached."""
+        if len(request.body) > self.config.max_body_bytes:
+            return Bypass("too-large")
+        keyed = self._keyer.key(request)
+        if isinstance(keyed, Bypass):
+            return keyed
+        hit = self._fresh_in_memory(request, keyed)
+        return hit if hit is not None else await self._beyond_memory(request, keyed, origin)
+
+    async def _beyond_memory(
+        self, request: Request, keyed: Keyed, origin: Origin
+    ) -> Response | BaseException | Bypass:
+        call, ask = keyed.call, request.ask
+        if ask.no_store:
+            return Bypass(_NO_STORE, call.model)
+        intended = plan(self._profile, call)
+        if not intended.store:
+            return Bypass(intended.detail or "policy", call.model)
+        closed = self._credentials.is_closed(request.scope)
+        lookup = Lookup(
+            keyed,
+            request,
+            origin,
+            reload=ask.no_cache or closed,
+            collapse=intended.collapse,
+            arrived_after=self._flights.launched,
+        )
+        state = await self._driver.run(lookup)
+        if lookup.landing is not None and lookup.led:
+            self._credentials.note(request.scope, lookup.landing.status)
+        if state is State.STALE_HIT:
+            self._driver.refresh(lookup)
+        if state is State.FAIL:
+            return self._failure(lookup)
+        return self._answering.finish(state, lookup)
+
+    @staticmethod
+    def _failure(lookup: Lookup) -> BaseException:
+        failure = lookup.failure
+        assert failure is not None
+        if lookup.origin_failed:
+            return failure
+        raise failure
+
+    async def _forward(self, request: Request, origin: Origin, bypass: Bypass) -> Response:
+        self.ledger.upstream_calls += 1
+        response = await origin(request)
+        self._credentials.note(request.scope, response.status)
+        fwd: Fwd = "request" if bypass.detail == _NO_STORE else "bypass"
+        outcome = Outcome(kind="bypass", fwd=fwd, fwd_status=response.status, detail=bypass.detail)
+        return self._answering.forwarded(request, bypass.model, response, outcome)
+
+    async def call(
+        self,
+        endpoint: str,
+        body: Mapping[str, Any],
+        fetch: Fetch,
+        *,
+        scope: Scope,
+        ask: Ask = PLAIN,
+    ) -> CallResult:
+        """For a gateway that holds parsed bodies: as `serve`, from values to values.
+
+        Args:
+            endpoint: e.g. `chat/completions`.
+            body: the request as JSON values; not changed.
+            fetch: asks the origin with a body that may carry one more field (`stream_options.include_usage`);
+                gives the answer, or for `stream: true` an async iterator of its chunks.
+            scope: who may share the answer; see `scope`.
+            ask: what the caller's header fields asked, if it had any; see `read_ask`.
+
+        Raises:
+            Whatever `fetch` raises.
+        """
+        return await call(self.serve, endpoint, body, fetch, scope, ask)
+
+    def health(self) -> tuple[TierHealth, ...]:
+        """State and failure counts of each tier below memory."""
+        return self._store.health()

@@ -1,0 +1,78 @@
+"""What an operator or embedder may set, as frozen values; unknown fields are refused."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class MemoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """L1 in process.
+
+    Attributes:
+        capacity_bytes: what entries and their renderings may weigh; None is unlimited.
+    """
+
+    capacity_bytes: int | None = 256 * 2**20
+
+
+class DiskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """L1 on disk.
+
+    Attributes:
+        directory: created with mode 0700.
+        capacity_bytes: what values may weigh on disk.
+        read_deadline_s: what a lookup may cost a caller.
+        write_deadline_s: what a background write may take.
+    """
+
+    directory: str
+    capacity_bytes: int = 10 * 2**30
+    read_deadline_s: float = 0.1
+    write_deadline_s: float = 5.0
+
+
+class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """L2, shared by processes and machines.
+
+    Attributes:
+        url: `redis://`, `rediss://` or `unix://`.
+        prefix: first word of every key.
+        read_deadline_s: what a lookup may cost a caller.
+        write_deadline_s: what a background write may take.
+    """
+
+    url: str
+    prefix: str = "tc"
+    read_deadline_s: float = 0.025
+    write_deadline_s: float = 1.0
+
+
+class CacheConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The engine.
+
+    Attributes:
+        secret: seeds every key; needed with Redis, made at first use for disk alone, random for memory alone.
+        origin_id: name of the upstream in the partition.
+        profile: built-in lifetime table.
+        identity_fields: whether `user`, `metadata` and the like join the key.
+        key_headers: further request header fields that join the key.
+        tenants: credential digest (hex, as `Cache.scope` makes it) to tenant name.
+        max_body_bytes: larger request bodies are forwarded uncached.
+        max_entry_bytes: larger answers are forwarded, not stored.
+        linger_s: how long a call lives on when its last caller has left.
+        pending_writes: background writes that may wait; further ones are dropped and counted.
+    """
+
+    secret: str | None = None
+    origin_id: str = "default"
+    profile: Literal["balanced", "strict", "aggressive", "unbounded"] = "balanced"
+    identity_fields: Literal["drop", "key"] = "drop"
+    key_headers: tuple[str, ...] = ()
+    tenants: dict[str, str] = {}
+    memory: MemoryConfig = MemoryConfig()
+    disk: DiskConfig | None = None
+    redis: RedisConfig | None = None
+    max_body_bytes: int = 32 * 2**20
+    max_entry_bytes: int = 8 * 2**20
+    linger_s: float = 15.0
+    pending_writes: int = 1000

@@ -1,0 +1,69 @@
+"""Field lines of the answers we give: written once a second for each rendering, not once a hit."""
+
+import itertools
+import math
+import secrets
+
+from tiered_cache.core.accounting import usd_text
+from tiered_cache.core.status import cache_status
+from tiered_cache.core.vocabulary import Entry, Headers, Outcome, Rendering
+
+_OURS = frozenset({b"cache-status", b"age", b"etag", b"content-length"})
+_ANSWERED = _OURS | {b"cache-control", b"cdn-cache-control", b"cache-tag", b"expires", b"vary", b"pragma"}
+
+
+class RequestIds:
+    """Ids for our own answers: a random prefix of this process and a counter."""
+
+    def __init__(self) -> None:
+        self._prefix = f"tc-{secrets.token_hex(6)}-".encode()
+        self._numbers = itertools.count(1)
+
+    def __call__(self) -> bytes:
+        """A new id."""
+        return self._prefix + b"%x" % next(self._numbers)
+
+
+def stored_answer(entry: Entry, rendering: Rendering, outcome: Outcome) -> Headers:
+    """Field lines of an answer rendered from an entry (hit, stale or collapsed), without its request id.
+
+    Cache-Control keeps the answer with this client alone for the lifetime that is left (RFC 9111 §5.2.2.7).
+    """
+    lines = [(b"content-type", rendering.content_type), *entry.headers, (b"etag", rendering.etag)]
+    if not outcome.collapsed:
+        lines.append((b"age", b"%d" % int(outcome.age_s)))
+    lines.append((b"cache-control", private(outcome.ttl_s)))
+    lines.append((b"cache-status", cache_status(outcome)))
+    if outcome.saved_picousd is not None:
+        lines.append((b"x-tiered-cache-saved-usd", usd_text(outcome.saved_picousd)))
+    if entry.origin_request_id:
+        lines.append((b"x-tiered-cache-origin-id", entry.origin_request_id))
+    return tuple(lines)
+
+
+def private(ttl_s: float | None) -> bytes:
+    """Cache-Control of an answer with `ttl_s` left; none left means it may not be reused unasked."""
+    left = 0 if ttl_s is None or ttl_s <= 0 else math.floor(min(ttl_s, 2**31))
+    return b"private, max-age=%d" % left
+
+
+def passed_on(headers: Headers, outcome: Outcome) -> Headers:
+    """The origin's field lines with our Cache-Status member after its own (RFC 9211 §2)."""
+    earlier = b", ".join(value for name, value in headers if name == b"cache-status")
+    kept = [line for line in headers if line[0] not in {b"cache-status", b"content-length"}]
+    return (*kept, (b"cache-status", cache_status(outcome, earlier=earlier)))
+
+
+def led(headers: Headers, outcome: Outcome, etag: bytes | None) -> Headers:
+    """Field lines of a leader's answer: the origin's, under our Cache-Control."""
+    earlier = b", ".join(value for name, value in headers if name == b"cache-status")
+    kept = [line for line in headers if line[0] not in _ANSWERED]
+    kept.append((b"cache-control", private(outcome.ttl_s)))
+    if etag is not None:
+        kept.append((b"etag", etag))
+    return (*kept, (b"cache-status", cache_status(outcome, earlier=earlier)))
+
+
+def not_modified(headers: Headers) -> Headers:
+    """What a 304 keeps of a 200's field lines (RFC 9110 §15.4.5)."""
+    return tuple(line for line in headers if line[0] != b"content-type")

@@ -1,0 +1,52 @@
+"""Reads what a call cost that is forwarded uncached, without touching what is passed on."""
+
+from collections.abc import AsyncIterator, Callable
+
+from tiered_cache.core.answers import usage_of
+from tiered_cache.core.sse import EventParser
+from tiered_cache.core.vocabulary import Response, Usage
+from tiered_cache.engine.bodies import aclose, field
+
+
+def metered(response: Response, book: Callable[[Usage], None]) -> Response:
+    """The same response; `book` is called once with its usage, when it is known or the body has ended."""
+    if isinstance(response.body, bytes):
+        book(usage_of(response.body))
+        return response
+    body = response.body
+    if field(response.headers, b"content-type").startswith(b"text/event-stream"):
+        response.body = _MeteredStream(body, book)
+    else:
+        book(Usage())
+    return response
+
+
+class _MeteredStream(AsyncIterator[bytes]):
+    """Chunks as they come; the last event that states usage counts, never the sum."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], book: Callable[[Usage], None]) -> None:
+        self._chunks = chunks
+        self._book: Callable[[Usage], None] | None = book
+        self._parser = EventParser()
+        self._last = b""
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._chunks)
+        except BaseException:
+            self._settle()
+            raise
+        for event in self._parser.feed(chunk):
+            if event.data is not None and b'"usage"' in event.data and b'"usage":null' not in event.data:
+                self._last = event.data
+        return chunk
+
+    def _settle(self) -> None:
+        book, self._book = self._book, None
+        if book is not None:
+            book(usage_of(self._last))
+
+    async def aclose(self) -> None:
+        """Close the source; what was read so far is booked."""
+        self._settle()
+        await aclose(self._chunks)

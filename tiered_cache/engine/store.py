@@ -1,0 +1,125 @@
+"""The tiers as one stack: look from the nearest down, promote what is found, fill all."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from msgspec import Struct
+
+from tiered_cache.core import codec
+from tiered_cache.core.answers import render
+from tiered_cache.core.vocabulary import CacheKey, Entry, Found, Keyed, Rendering, Sealed, Shape
+from tiered_cache.engine.background import Background
+from tiered_cache.engine.ledger import Ledger
+from tiered_cache.tiers.base import Clock
+from tiered_cache.tiers.guard import GuardedTier, TierHealth
+from tiered_cache.tiers.memory import MemoryTier, Resident
+
+
+class Candidate(Struct, frozen=True):
+    """An entry met on the way down, in the shape that was asked for.
+
+    Attributes:
+        tier: where it was found.
+        resident: its place in memory, once it has one.
+    """
+
+    entry: Entry
+    rendering: Rendering
+    age_s: float
+    tier: str
+    resident: Resident | None
+
+
+class Store:
+    """Memory before the guarded tiers, nearest first.
+
+    Args:
+        memory: looked into synchronously.
+        lower: disk and Redis, behind their guards.
+        background: where writes run.
+        ledger: where dropped writes are counted.
+        clock: ages of what is in memory.
+    """
+
+    def __init__(
+        self,
+        memory: MemoryTier,
+        lower: Sequence[GuardedTier],
+        background: Background,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> None:
+        self.memory = memory
+        self._lower = tuple(lower)
+        self._background = background
+        self._ledger = ledger
+        self._clock = clock
+
+    async def candidates(self, key: CacheKey, shape: Shape) -> AsyncIterator[Candidate | None]:
+        """What each tier holds for `key`, nearest first; None for one that cannot be given in this shape."""
+        resident = self.memory.find(key)
+        if resident is not None:
+            yield self.in_memory(key, resident, shape)
+        for depth, tier in enumerate(self._lower):
+            found = await tier.get(key)
+            if found is not None:
+                yield self._promoted(key, found, depth, shape)
+
+    def in_memory(self, key: CacheKey, resident: Resident, shape: Shape) -> Candidate | None:
+        """The resident in `shape`; None when it cannot answer it."""
+        rendering = self.rendering(key, resident, shape)
+        if rendering is None:
+            return None
+        age_s = self._clock.monotonic() - resident.born_s
+        return Candidate(resident.entry, rendering, age_s, self.memory.name, resident)
+
+    def rendering(self, key: CacheKey, resident: Resident, shape: Shape) -> Rendering | None:
+        """The kept rendering, or a new one, which is then kept."""
+        rendering = resident.renderings.get(shape)
+        if rendering is None:
+            rendering = render(resident.entry, shape)
+            if rendering is not None:
+                self.memory.add_rendering(key, resident, shape, rendering)
+        return rendering
+
+    def landed_rendering(self, keyed: Keyed, resident: Resident | None, entry: Entry) -> Rendering | None:
+        """A follower's shape of an answer that has just landed, stored or not."""
+        if resident is None:
+            return render(entry, keyed.shape)
+        return self.rendering(keyed.key, resident, keyed.shape)
+
+    def _promoted(self, key: CacheKey, found: Found, depth: int, shape: Shape) -> Candidate | None:
+        resident = self.memory.keep(key, found.sealed, found.age_s)
+        for tier in self._lower[:depth]:
+            self._write(tier, key, found.sealed, found.age_s)
+        tier_name = self._lower[depth].name
+        entry = found.sealed.entry
+        rendering = render(entry, shape) if resident is None else self.rendering(key, resident, shape)
+        return None if rendering is None else Candidate(entry, rendering, found.age_s, tier_name, resident)
+
+    def fill(self, key: CacheKey, entry: Entry) -> Resident | None:
+        """Keep a new answer: memory at once, the others behind. None when memory would not take it."""
+        sealed = codec.seal(key, entry)
+        resident = self.memory.keep(key, sealed)
+        for tier in self._lower:
+            self._write(tier, key, sealed, 0.0)
+        return resident
+
+    def _write(self, tier: GuardedTier, key: CacheKey, sealed: Sealed, age_s: float) -> None:
+        if not self._background.try_start(tier.put(key, sealed, age_s)):
+            self._ledger.count("dropped-write", tier.name)
+
+    def health(self) -> tuple[TierHealth, ...]:
+        """State and failure counts of each guarded tier."""
+        return tuple(tier.health() for tier in self._lower)
+
+    async def clear(self) -> None:
+        """Forget everything in every tier."""
+        await self.memory.clear()
+        for tier in self._lower:
+            await tier.clear()
+
+    async def close(self) -> None:
+        """Close every tier."""
+        await self.memory.close()
+        for tier in self._lower:
+            await tier.close()

@@ -1,0 +1,102 @@
+"""The exception tree: who is at fault, at which stage, with a code that stays the same.
+
+Only these leave the library. A fault of a tier never reaches a caller: the guard turns it into a miss.
+No message carries a key, a prompt, an answer or a credential.
+"""
+
+
+class TieredCacheError(Exception):
+    """Base of every error of this library.
+
+    Attributes:
+        code: stable machine-readable word, the same in every release.
+    """
+
+    code = "tiered-cache"
+
+
+class ConfigError(TieredCacheError):
+    """The operator's configuration cannot be used; the message says what to change."""
+
+    code = "config"
+
+
+class MissingExtraError(ConfigError):
+    """An optional feature was asked for whose packages are not installed."""
+
+    code = "missing-extra"
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(feature, extra)
+        self.feature = feature
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f"{self.feature} needs the extra [{self.extra}]: pip install 'tiered-cache[{self.extra}]'"
+
+
+class RequestError(TieredCacheError):
+    """The caller sent something that no origin could accept.
+
+    Attributes:
+        status: the HTTP status to answer with (400, 405, 413, 415).
+    """
+
+    code = "request"
+
+    def __init__(self, message: str, status: int = 400, code: str = "invalid_request") -> None:
+        super().__init__(message, status, code)
+        self.message = message
+        self.status = status
+        self.code = code
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class OriginError(TieredCacheError):
+    """The origin gave no complete HTTP response. `__cause__` is the transport's own exception."""
+
+    code = "origin"
+
+
+class OriginUnreachableError(OriginError):
+    """No response began: connection refused, reset, name not found."""
+
+    code = "origin-unreachable"
+
+
+class OriginTimeoutError(OriginError):
+    """The origin, or the flight that was joined, did not answer within the caller's deadline."""
+
+    code = "origin-timeout"
+
+
+class OriginCutError(OriginError):
+    """A response began and broke off before it was whole."""
+
+    code = "origin-cut"
+
+
+class TierError(TieredCacheError):
+    """A tier failed. Raised by tiers, caught by the guard, never seen by a caller."""
+
+    code = "tier"
+
+
+class TierUnavailableError(TierError):
+    """The tier cannot be reached or refused the command."""
+
+    code = "tier-unavailable"
+
+
+class CorruptEntryError(TierError):
+    """Stored bytes are not an entry of this key: wrong magic, version, checksum, key or structure."""
+
+    code = "corrupt"
+
+
+class CacheClosedError(TieredCacheError):
+    """The cache was used after it was closed."""
+
+    code = "closed"

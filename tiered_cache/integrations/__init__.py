@@ -1,0 +1,1 @@
+"""Other people's protocols, each optional: origins over HTTP, the SDKs' transports, Requesty, metrics."""

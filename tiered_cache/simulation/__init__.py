@@ -1,0 +1,1 @@
+"""A simulated Requesty, workloads and traces, and a Valkey to run beside: all on this machine."""

@@ -1,0 +1,33 @@
+"""A clock that stands still until it is told to go on."""
+
+
+class FakeClock:
+    """Both clocks of a `Clock`, moved by hand.
+
+    Args:
+        monotonic_s: where the monotonic clock begins.
+        wall_s: where the wall clock begins, in seconds since the Unix epoch.
+    """
+
+    def __init__(self, monotonic_s: float = 1_000.0, wall_s: float = 1_800_000_000.0) -> None:
+        self._monotonic_s = monotonic_s
+        self._wall_s = wall_s
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        return self._monotonic_s
+
+    def wall(self) -> float:
+        """Seconds since the Unix epoch."""
+        return self._wall_s
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass on both clocks. Raises ValueError for a negative duration."""
+        if seconds < 0.0:
+            raise ValueError("time passes forwards: use jump_wall to set the wall clock")
+        self._monotonic_s += seconds
+        self._wall_s += seconds
+
+    def jump_wall(self, seconds: float) -> None:
+        """Set the wall clock forwards or back, as an administrator or NTP does."""
+        self._wall_s += seconds

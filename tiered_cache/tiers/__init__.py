@@ -1,0 +1,1 @@
+"""Storage: one module per tier, each unaware of the others."""
