@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
@@ -70,22 +70,26 @@ class Interrupts:
         if self._caught is not None and not self._holding:
             raise Interrupted(self._caught)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on a loop of its own. A signal cancels it; after its end Interrupted is raised."""
+    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on a loop of its own. A signal cancels it; after its end Interrupted is raised.
+
+        It takes what makes the coroutine, so that no signal can fall between its making and its start.
+        """
         try:
-            return asyncio.run(self._cancellable(work))
+            with self.held():
+                return asyncio.run(self._cancellable(work))
         except asyncio.CancelledError:
             self.check()
             raise
 
-    async def _cancellable(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _cancellable(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._task = asyncio.current_task()
         try:
-            self.check()
-            return await work
+            if self._caught is not None:
+                raise asyncio.CancelledError
+            return await work()
         finally:
             self._task = None
-            work.close()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self._caught = number

@@ -4,6 +4,7 @@ import importlib
 import io
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def _played(options: Options, screen: Screen, interrupts: Interrupts) -> Report:
         with screen.waiting("starting a simulated Requesty, a Valkey and two gateway nodes"):
             stage, plays = stack.enter_context(standing(settings, interrupts, _plays))
         screen.standing(stage, settings)
-        report: Report = interrupts.run(plays.play(stage, options, screen))
+        report: Report = interrupts.run(partial(plays.play, stage, options, screen))
     return report
 
 
