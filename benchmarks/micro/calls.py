@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import count, repeat
 from typing import Any
 
 import msgspec
@@ -37,9 +37,8 @@ HEADERS = (
     (b"x-stainless-read-timeout", b"600"),
     (b"authorization", b"Bearer rqy_benchmark"),
 )
+_NUMBERS = count()
 _WORDS = "a cached answer is an answer that nobody has to pay for again, if it is the answer to this call. "
-# More bytes than the keyer's memo holds, so that going round meets no body that is still remembered.
-_ROUND_BYTES = 24 * 2**20
 
 
 def text(size_bytes: int) -> str:
@@ -90,9 +89,18 @@ def spelled(call: dict[str, Any]) -> bytes:
 
 
 def unseen(body: bytes) -> Iterator[bytes]:
-    """The same call over and over in bytes that the keyer does not remember (the dropped `user` differs)."""
-    count = _ROUND_BYTES // len(body) + 1
-    return cycle([b'{"user":"%07d",%s' % (number, body[1:]) for number in range(count)])
+    """The same call over and over in bytes that nobody remembers (the dropped `user` differs).
+
+    Each is made when it is asked for, as bytes that a socket has just given are in the processor's cache.
+    """
+    rest = body[1:]
+    return (b'{"user":"%012d",%b' % (number, rest) for number in _NUMBERS)
+
+
+def again(body: bytes) -> Iterator[bytes]:
+    """The same bytes over and over, each time in an object of their own, as from a socket."""
+    buffer = bytearray(body)
+    return (bytes(buffer) for _ in repeat(None))
 
 
 def answer(size_bytes: int) -> bytes:

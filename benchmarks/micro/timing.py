@@ -19,7 +19,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -109,15 +109,56 @@ def options(description: str, argv: Sequence[str] | None = None) -> Options:
     return Options(rounds=max(1, read.rounds), out=None if read.no_write else read.out)
 
 
-def measure(cases: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> tuple[Timing, ...]:
-    """Time each case; they take turns batch by batch, so that noise meets all of them alike."""
-    batches = {name: _batch_size(case) for name, case in cases.items()}
-    samples: dict[str, list[float]] = {name: [] for name in cases}
+def measure(
+    cases: Mapping[str, Callable[[], object]],
+    rounds: int = ROUNDS,
+    *,
+    fed: Mapping[str, tuple[Callable[[bytes], object], Iterator[bytes]]] | None = None,
+) -> tuple[Timing, ...]:
+    """Time each case; they take turns batch by batch, so that noise meets all of them alike.
+
+    Args:
+        cases: called without an argument.
+        rounds: batches per case.
+        fed: further cases with the bytes they are called with, which are made before the clock starts.
+    """
+    runs = {name: _Run(lambda _, case=case: case(), repeat(b"")) for name, case in cases.items()}
+    runs |= {name: _Run(case, inputs) for name, (case, inputs) in ({} if fed is None else fed).items()}
     with _quiet():
         for _ in range(rounds):
-            for name, case in cases.items():
-                samples[name].append(_time(case, batches[name]) / batches[name])
-    return tuple(timing(name, samples[name], batches[name]) for name in cases)
+            for run in runs.values():
+                run.once()
+    return tuple(timing(name, run.samples_ns, run.batch) for name, run in runs.items())
+
+
+class _Run:
+    """One case with its inputs and the samples taken so far."""
+
+    def __init__(self, case: Callable[[bytes], object], inputs: Iterator[bytes]) -> None:
+        self.case = case
+        self.inputs = inputs
+        self.samples_ns: list[float] = []
+        self.batch = 10
+        self.batch = self._batch_size()
+
+    def once(self) -> None:
+        """Take one sample."""
+        self.samples_ns.append(self._time() / self.batch)
+
+    def _time(self) -> int:
+        case, inputs = self.case, list(islice(self.inputs, self.batch))
+        start = perf_counter_ns()
+        for each in inputs:
+            case(each)
+        return perf_counter_ns() - start
+
+    def _batch_size(self) -> int:
+        """Warm up, then take the fewest calls that drown the timer's cost: more would hide the tail."""
+        deadline = perf_counter_ns() + _WARM_NS
+        best = self._time() // self.batch
+        while perf_counter_ns() < deadline:
+            best = min(best, self._time() // self.batch)
+        return max(1, min(1000, _BATCH_NS // max(1, best)))
 
 
 async def measure_async(
@@ -226,22 +267,6 @@ def machine() -> Machine:
         date=datetime.now(UTC).date().isoformat(),
         load_before=_LOAD_BEFORE,
     )
-
-
-def _time(case: Callable[[], object], calls: int) -> int:
-    start = perf_counter_ns()
-    for _ in repeat(None, calls):
-        case()
-    return perf_counter_ns() - start
-
-
-def _batch_size(case: Callable[[], object]) -> int:
-    """Warm up, then take the fewest calls that drown the timer's cost: a large batch would hide the tail."""
-    deadline = perf_counter_ns() + _WARM_NS
-    best = _time(case, 1)
-    while perf_counter_ns() < deadline:
-        best = min(best, _time(case, 10) // 10)
-    return max(1, min(1000, _BATCH_NS // max(1, best)))
 
 
 @contextmanager

@@ -38,7 +38,7 @@ TARGETED = (b"tieredcache-cache-control", b"cdn-cache-control")
 SDK_DEFAULT = Ask(read_timeout_s=600.0)
 """What an SDK's first try with its default time-out asks; `read_ask` returns this very object for it."""
 
-_HARMLESS = frozenset(
+HARMLESS = frozenset(
     b"accept accept-charset accept-encoding accept-language api-key authorization baggage connection "
     b"content-encoding content-length content-type cookie dnt expect forwarded host http-referer "
     b"idempotency-key keep-alive origin priority referer sec-ch-ua sec-ch-ua-mobile "
@@ -86,9 +86,9 @@ def read_ask(headers: Headers, key_headers: frozenset[bytes] = frozenset()) -> A
     concerns the cache. What cannot be understood never lengthens a lifetime: it revalidates or bypasses.
     """
     if key_headers:
-        told = [line for line in headers if line[0] not in _HARMLESS or line[0] in key_headers]
+        told = [line for line in headers if line[0] not in HARMLESS or line[0] in key_headers]
         return _read(told, KEY_HEADERS | key_headers) if told else PLAIN
-    told = [line for line in headers if line[0] not in _HARMLESS]
+    told = [line for line in headers if line[0] not in HARMLESS]
     if not told:
         return PLAIN
     return SDK_DEFAULT if told in _SDK_LINES else _read(told, KEY_HEADERS)

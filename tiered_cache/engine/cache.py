@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tiered_cache.core.directives import SDK_DEFAULT, read_ask
+from tiered_cache.core.directives import SDK_DEFAULT
 from tiered_cache.core.freshness import Verdict, judge
 from tiered_cache.core.machine import State
 from tiered_cache.core.policy import plan
@@ -24,6 +24,7 @@ from tiered_cache.core.vocabulary import (
 from tiered_cache.engine.answering import Answering
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.build import Parts, build
+from tiered_cache.engine.callers import Callers
 from tiered_cache.engine.calls import CallResult, Fetch, call
 from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.engine.config import CacheConfig
@@ -64,8 +65,9 @@ class Cache:
         self._monotonic = parts.clock.monotonic
         self._keyer = parts.keyer
         self._profile = parts.profile
-        self._key_headers = frozenset(name.lower().encode() for name in config.key_headers)
         self._credentials = Credentials(parts.keyer, config.origin_id, config.tenants)
+        key_headers = frozenset(name.lower().encode() for name in config.key_headers)
+        self._callers = Callers(self._credentials, key_headers)
         self._background = Background(config.pending_writes)
         self._store = Store(parts.memory, parts.lower, self._background, self.ledger, parts.clock)
         self._flights = Flights()
@@ -128,10 +130,10 @@ class Cache:
             scope: None derives it from the credentials in `headers` and `query`.
             plain_body: the decoded body when `body` carries a Content-Encoding.
         """
+        caller = self._callers.read(headers, query)
         if scope is None:
-            scope = self._credentials.scope(headers, query)
-        ask = read_ask(headers, self._key_headers)
-        return Request(endpoint, body, scope, headers, query, ask, plain_body)
+            scope = caller.scope
+        return Request(endpoint, body, scope, headers, query, caller.ask, plain_body)
 
     def peek(self, request: Request) -> Response | None:
         """The answer, if L1 holds a fresh one: no task, no thread, no lock, no network.

@@ -5,7 +5,9 @@ import hashlib
 from tiered_cache.core.keys import Keyer
 from tiered_cache.core.vocabulary import Headers, Scope
 
-_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
+CREDENTIAL_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
+"""Header fields that say who asks; every one present is part of the credential."""
+
 _REMEMBERED = 4096
 
 
@@ -27,7 +29,7 @@ class Credentials:
 
     def scope(self, headers: Headers, query: bytes) -> Scope | None:
         """The scope of a call's credentials, every field present counted; None when there is none."""
-        found = tuple(line for line in headers if line[0] in _FIELDS)
+        found = tuple(line for line in headers if line[0] in CREDENTIAL_FIELDS)
         if b"key=" in query:
             found += tuple((b"?key", word[4:]) for word in query.split(b"&") if word.startswith(b"key="))
         if not found:

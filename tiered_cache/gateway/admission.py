@@ -15,6 +15,7 @@ CREDENTIAL_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-g
 
 _KEY_FIELDS = frozenset({b"x-api-key", b"api-key", b"x-goog-api-key"})
 _READ = frozenset({b"content-type", b"content-encoding"})
+_USUAL = [(b"content-type", b"application/json")]
 
 
 class Admitted(NamedTuple):
@@ -129,17 +130,19 @@ def body_coding(headers: Headers) -> bytes | None:
     Raises:
         RequestError: 415 for another media type.
     """
+    told = [line for line in headers if line[0] in _READ]
+    if told == _USUAL:
+        return None
     coding = None
-    for name, value in headers:
-        if name in _READ:
-            if name == b"content-encoding":
-                coding = value if coding is None else coding + b"," + value
-            elif value != b"application/json" and not _is_json(value):
-                raise RequestError(
-                    "Send the request body as JSON with Content-Type: application/json.",
-                    415,
-                    "unsupported_media_type",
-                )
+    for name, value in told:
+        if name == b"content-encoding":
+            coding = value if coding is None else coding + b"," + value
+        elif not _is_json(value):
+            raise RequestError(
+                "Send the request body as JSON with Content-Type: application/json.",
+                415,
+                "unsupported_media_type",
+            )
     return None if coding in {None, b"", b"identity"} else coding
 
 

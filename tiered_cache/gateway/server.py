@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -140,6 +141,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, then say so."""
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # modules and tables live as long as the process: no collection need look at them again
         self._ready()
 
     @contextmanager

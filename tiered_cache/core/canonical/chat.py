@@ -11,7 +11,6 @@ from tiered_cache.core.canonical.chat_tables import (
     BODY_FIELDS,
     DROPS,
     ELISIONS,
-    IMAGE_DETAIL,
     REQUESTY_FIELDS,
 )
 from tiered_cache.core.canonical.chat_tools import NO_TOOLS, ToolFacts, ToolMemo, settle_tools
@@ -101,8 +100,7 @@ def _canonical(
     messages = body.get("messages")
     if messages is None:
         raise UnsafeBodyError("field-type")
-    documented = _provider(body, model).startswith(IMAGE_DETAIL.prefixes)
-    message_facts = settle_messages(messages, elide_detail=documented)
+    message_facts = settle_messages(messages, _provider(body, model))
     tool_facts = _settle_tools(body, seen_tools) if body.get("tools") else NO_TOOLS
     if "stop" in body:
         _settle_stop(body)

@@ -1,6 +1,5 @@
 """What a checked chat body says about itself: the facts that policy and rendering need."""
 
-import re
 from typing import Any
 
 from tiered_cache.core.canonical.chat_messages import MessageFacts
@@ -12,7 +11,6 @@ from tiered_cache.core.vocabulary import Call, Determinism
 ENDPOINT = "chat/completions"
 _JSON_FORMATS = frozenset({"json_object", "json_schema"})
 _POLICY = "policy/"
-_SEARCH_MODEL = re.compile("|".join(map(re.escape, SEARCH_MODELS))).search
 _TELLING = {*SEARCH_FIELDS, *STATE_FIELDS, "n", "models", "stream_options", "response_format", "store"}
 """Members without which the facts read from them have their defaults."""
 
@@ -23,21 +21,38 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
     Raises:
         UnsafeBodyError: `field-type`, for a member that only the facts read.
     """
-    told = not _TELLING.isdisjoint(body)  # most calls say nothing but model, temperature and stream
-    choices = _choices(body) if told else 1
-    fallbacks = _fallbacks(body) if told else ()
+    stream, tier, searches = body.get("stream") is True, body.get("service_tier"), tools.web_search
+    if _TELLING.isdisjoint(body):  # most calls say nothing but model, temperature and stream
+        determinism = _determinism(body, 1)
+        searches = searches or _model_searches(model)
+        bypass = _bypass(model, tools)
+        return Call(
+            ENDPOINT,
+            model,
+            stream,
+            False,
+            tier,
+            determinism,
+            1,
+            False,
+            searches,
+            messages.remote_urls,
+            bypass,
+        )
+    choices = _choices(body)
+    fallbacks = _fallbacks(body)
     return Call(
         endpoint=ENDPOINT,
         model=model,
-        stream=body.get("stream") is True,
-        include_usage=told and _include_usage(body),
-        service_tier=body.get("service_tier"),
+        stream=stream,
+        include_usage=_include_usage(body),
+        service_tier=tier,
         determinism=_determinism(body, choices),
         choices=choices,
-        json_output=told and _json_output(body),
-        web_search=tools.web_search or _model_searches(model) or (told and _searches(body, fallbacks)),
+        json_output=_json_output(body),
+        web_search=searches or _model_searches(model) or _searches(body, fallbacks),
         remote_urls=messages.remote_urls,
-        bypass=_bypass(model, tools) or (_bypass_told(body, fallbacks) if told else None),
+        bypass=_bypass(model, tools) or _bypass_told(body, fallbacks),
         fallback_models=fallbacks,
     )
 
@@ -96,7 +111,11 @@ def _searches(body: dict[str, Any], fallbacks: tuple[str, ...]) -> bool:
 
 
 def _model_searches(model: str) -> bool:
-    return _SEARCH_MODEL(model.lower()) is not None
+    lower = model.lower()
+    for part in SEARCH_MODELS:  # noqa: SIM110  # on the hit path: a generator would double its cost
+        if part in lower:
+            return True
+    return False
 
 
 def _bypass(model: str, tools: ToolFacts) -> str | None:

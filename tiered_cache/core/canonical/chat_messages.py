@@ -41,12 +41,12 @@ NOTHING_FOUND = MessageFacts(None)
 """What the walk found in messages of a role and a text each."""
 
 
-def settle_messages(messages: list[Any], *, elide_detail: bool) -> MessageFacts:
+def settle_messages(messages: list[Any], provider: str) -> MessageFacts:
     """Bring `messages` into canonical form, in place.
 
     Args:
         messages: the decoded `messages` array.
-        elide_detail: the model's provider documents `auto` as the default image detail.
+        provider: the model id where it alone decides who answers; elisions go by its prefix.
 
     Raises:
         UnsafeBodyError: `field-type`, `nesting` or `number`.
@@ -59,7 +59,8 @@ def settle_messages(messages: list[Any], *, elide_detail: bool) -> MessageFacts:
         if len(members) == 2 and type(members.get("content")) is str:
             continue  # a role and a text, as most messages are: nothing to settle, nothing to find
         if facts is None:
-            facts = MessageFacts(IMAGE_DETAIL if elide_detail else None)
+            documented = provider.startswith(IMAGE_DETAIL.prefixes)
+            facts = MessageFacts(IMAGE_DETAIL if documented else None)
         for name, value in members.items():
             if type(value) is not str or name not in _PLAIN:
                 _settle_member(members, name, value, facts)

@@ -1,0 +1,56 @@
+"""What the header fields of a call say: who asks, and what is asked of the cache."""
+
+from msgspec import Struct
+
+from tiered_cache.core.directives import HARMLESS, read_ask
+from tiered_cache.core.memo import RecentMap
+from tiered_cache.core.vocabulary import Ask, Headers, Scope
+from tiered_cache.engine.credentials import CREDENTIAL_FIELDS, Credentials
+
+_MEMO_BYTES = 2**20
+_OVERHEAD_BYTES = 600
+"""What remembered lines cost beside their bytes: tuples, scope, container entries."""
+
+
+class Caller(Struct, frozen=True):
+    """Who asks, and what of the cache.
+
+    Attributes:
+        scope: None where there is no credential.
+        ask: `PLAIN` or `SDK_DEFAULT` itself for most calls.
+        weight: bytes it takes to remember.
+    """
+
+    scope: Scope | None
+    ask: Ask
+    weight: int
+
+
+class Callers:
+    """Reads header fields once per distinct set of lines that concern us; clients repeat theirs.
+
+    Args:
+        credentials: make the scopes.
+        key_headers: the operator's further key fields, lower-case.
+    """
+
+    def __init__(self, credentials: Credentials, key_headers: frozenset[bytes]) -> None:
+        self._credentials = credentials
+        self._key_headers = key_headers
+        self._inert = HARMLESS - CREDENTIAL_FIELDS - key_headers
+        self._seen: RecentMap[Headers, Caller] = RecentMap(_MEMO_BYTES)
+
+    def read(self, headers: Headers, query: bytes) -> Caller:
+        """The caller of these fields (lower-case names) and this raw query."""
+        told = tuple([line for line in headers if line[0] not in self._inert])
+        if b"key=" in query:
+            return self._read(told, query)
+        caller = self._seen.get(told)
+        if caller is None:
+            caller = self._read(told, b"")
+            self._seen.put(told, caller)
+        return caller
+
+    def _read(self, told: Headers, query: bytes) -> Caller:
+        weight = _OVERHEAD_BYTES + sum(len(name) + len(value) for name, value in told)
+        return Caller(self._credentials.scope(told, query), read_ask(told, self._key_headers), weight)
