@@ -4,8 +4,7 @@ from decimal import Decimal, localcontext
 
 import pytest
 
-from tiered_cache.core.accounting import ABSURD_PICOUSD, Price, Saving, picousd, saving, usd_text
-from tiered_cache.core.vocabulary import Usage
+from tiered_cache.core.accounting import ABSURD_PICOUSD, picousd, usd_text
 
 
 @pytest.mark.parametrize(
@@ -112,32 +111,3 @@ def test_the_callers_decimal_context_changes_nothing():
 )
 def test_dollars_are_written_as_a_plain_decimal(pico, text):
     assert usd_text(pico) == text
-
-
-PRICE = Price(input_picousd=1_000, cached_picousd=100, output_picousd=5_000)
-
-
-def test_a_saving_is_a_range_from_all_input_cached_to_the_stored_cost():
-    usage = Usage(prompt_tokens=100, completion_tokens=10, cached_tokens=20, cost_picousd=150_000)
-    assert saving(usage, PRICE) == Saving(150_000, 150_000 - 80 * 900)
-
-
-def test_without_prices_the_lower_end_is_unknown_and_without_cost_both_are():
-    assert saving(Usage(100, 10, 20, 150_000)) == Saving(150_000, None)
-    assert saving(Usage(100, 10)) == Saving(None, None)
-
-
-def test_without_a_reported_cost_prices_give_it():
-    assert saving(Usage(100, 10, 20), PRICE) == Saving(80_000 + 2_000 + 50_000, 10_000 + 50_000)
-
-
-def test_an_answer_of_unknown_usage_is_unpriced_never_free():
-    assert saving(Usage(), PRICE) == Saving(None, None)
-    assert saving(Usage(cost_picousd=0), PRICE) == Saving(0, 0)
-
-
-def test_the_lower_end_is_never_negative_nor_above_the_upper():
-    assert saving(Usage(100, 10, 0, 50), PRICE) == Saving(50, 0)
-    dear_cache = Price(input_picousd=100, cached_picousd=1_000, output_picousd=0)
-    assert saving(Usage(100, 10, 0, 50_000), dear_cache) == Saving(50_000, 50_000)
-    assert saving(Usage(100, 10, 500, 50_000), PRICE) == Saving(50_000, 50_000)

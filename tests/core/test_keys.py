@@ -9,7 +9,7 @@ import pytest
 import xxhash
 
 from tiered_cache.core.canonical import Canonical, KeyOptions, canonicalise
-from tiered_cache.core.keys import KEY_VERSION, Keyer, key_text, parse_key
+from tiered_cache.core.keys import KEY_VERSION, Keyer, key_text
 from tiered_cache.core.vocabulary import Ask, Bypass, Keyed, Request, Scope
 from tiered_cache.errors import ConfigError, RequestError
 
@@ -227,24 +227,13 @@ def test_no_credential_is_never_an_anonymous_tenant():
             method([])
 
 
-def test_the_text_of_a_key_is_safe_in_urls_and_redis_and_read_back():
+def test_the_text_of_a_key_is_safe_in_urls_and_redis():
     key = name(Keyer(SECRET))
     text = key_text(key)
 
     assert len(key) == 49
-    assert parse_key(text) == key
     assert text.startswith(f"{KEY_VERSION}-")
     assert set(text) <= set("0123456789abcdef-")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [str.upper, lambda t: t + "0", lambda t: t[:-2], lambda t: " " + t, lambda t: t.replace("-", ":"), lambda t: "0" + t,
-     lambda t: "256" + t[1:], lambda t: "-1" + t[1:], lambda t: "", lambda t: t + "\n", lambda t: t.replace("-", "- ", 1),
-     lambda t: "\u0661" + t[1:], lambda t: t[:2] + t[3:35] + t[2:3] + t[35:]],
-)  # fmt: skip
-def test_no_other_spelling_of_a_key_is_accepted(change):
-    assert parse_key(change(key_text(b"\x01" + bytes(range(1, 17)) + b"\xab" * 32))) is None
 
 
 def tools_body(tools) -> bytes:

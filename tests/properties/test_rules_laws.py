@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from xxhash import xxh3_64_digest
 
-from tiered_cache.core.accounting import PICO, Price, picousd, saving, usd_text
+from tiered_cache.core.accounting import PICO, picousd, usd_text
 from tiered_cache.core.codec import seal, unseal
 from tiered_cache.core.directives import FOREIGN_PREFIXES, KEY_HEADERS, read_ask, read_origin
 from tiered_cache.core.freshness import Verdict, judge
@@ -268,16 +268,6 @@ def test_an_amount_is_the_same_in_every_spelling(amount):
 def test_any_value_is_an_amount_or_unpriced(amount):
     cost = picousd(amount)
     assert cost is None or 0 <= cost < 10**18
-
-
-@given(usages, st.builds(Price, input_picousd=amounts, cached_picousd=amounts, output_picousd=amounts))
-def test_a_saving_is_a_range(usage, price):
-    saved = saving(usage, price)
-    if saved.upper_picousd is None:
-        assert saved.lower_picousd is None
-    else:
-        assert saved.lower_picousd is not None
-        assert 0 <= saved.lower_picousd <= saved.upper_picousd
 
 
 @given(outcomes, st.sampled_from([b"", b"cdn; hit", b"cdn; hit,"]))

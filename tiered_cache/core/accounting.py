@@ -1,11 +1,7 @@
-"""Counts money exactly, in whole pico-dollars (1e-12 USD), and says what an answer not paid again saves."""
+"""Counts money exactly, in whole pico-dollars (1e-12 USD)."""
 
 import re
 from decimal import Decimal
-
-from msgspec import Struct
-
-from tiered_cache.core.vocabulary import Usage
 
 PICO = 10**12
 ABSURD_PICOUSD = 10**6 * PICO
@@ -14,30 +10,6 @@ ABSURD_PICOUSD = 10**6 * PICO
 _DIGITS = 12
 _LONGEST = 128
 _NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,4}))?")
-
-
-class Price(Struct, frozen=True, kw_only=True):
-    """What a token costs at a provider, in pico-dollars.
-
-    Attributes:
-        cached_picousd: an input token read from the provider's prompt cache.
-    """
-
-    input_picousd: int
-    cached_picousd: int
-    output_picousd: int
-
-
-class Saving(Struct, frozen=True):
-    """What one answer from the cache saved, as a range; None where the price is not known, never 0 for that.
-
-    Attributes:
-        upper_picousd: what the stored answer cost.
-        lower_picousd: that cost with all input at the provider's cached price.
-    """
-
-    upper_picousd: int | None = None
-    lower_picousd: int | None = None
 
 
 def picousd(amount: str | bytes | Decimal | float | None) -> int | None:
@@ -68,28 +40,6 @@ def usd_text(cost_picousd: int) -> bytes:
     dollars, rest = divmod(abs(cost_picousd), PICO)
     fraction = f"{rest:0{_DIGITS}}".rstrip("0")
     return f"{sign}{dollars}.{fraction}".rstrip(".").encode()
-
-
-def saving(usage: Usage, price: Price | None = None) -> Saving:
-    """What serving an answer again saves: by `usage.cost` where the origin said it, else by `price`."""
-    upper = _cost(usage, price) if usage.cost_picousd is None else usage.cost_picousd
-    if upper is None or price is None:
-        return Saving(upper)
-    discount = max(0, price.input_picousd - price.cached_picousd)
-    return Saving(upper, max(0, upper - _uncached(usage) * discount))
-
-
-def _cost(usage: Usage, price: Price | None) -> int | None:
-    """None without a price, and without any token: an answer whose usage is unknown is unpriced, not free."""
-    if price is None or (usage.prompt_tokens == 0 and usage.completion_tokens == 0):
-        return None
-    read = usage.prompt_tokens - _uncached(usage)
-    paid_in = _uncached(usage) * price.input_picousd + read * price.cached_picousd
-    return paid_in + usage.completion_tokens * price.output_picousd
-
-
-def _uncached(usage: Usage) -> int:
-    return max(0, usage.prompt_tokens - usage.cached_tokens)
 
 
 def _text(amount: str | bytes | Decimal | float) -> str:

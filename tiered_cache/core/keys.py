@@ -23,7 +23,6 @@ KEY_VERSION = 1
 
 _FAST_BYTES = 16
 _DIGEST_BYTES = 32
-_KEY_BYTES = 1 + _FAST_BYTES + _DIGEST_BYTES
 _VERSION_BYTE = bytes([KEY_VERSION])
 _LANES = 1024
 _OVERHEAD_BYTES = 700
@@ -177,17 +176,6 @@ class Keyer:
 def key_text(key: CacheKey) -> str:
     """The key as `version-fast-digest`, decimal and lower-case hexadecimal: safe in URLs and Redis keys."""
     return f"{key[0]}-{key[1 : 1 + _FAST_BYTES].hex()}-{key[1 + _FAST_BYTES :].hex()}"
-
-
-def parse_key(text: str) -> CacheKey | None:
-    """The key that `key_text` wrote so, or None: no other spelling of a key is accepted."""
-    version, _, rest = text.partition("-")
-    fast, _, digest = rest.partition("-")
-    try:
-        key = CacheKey(bytes([int(version)]) + bytes.fromhex(fast) + bytes.fromhex(digest))
-    except ValueError:
-        return None
-    return key if len(key) == _KEY_BYTES and key_text(key) == text else None
 
 
 def _delimited(*parts: bytes) -> bytes:
