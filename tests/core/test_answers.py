@@ -22,9 +22,18 @@ from tests.core.chat_kit import (
     text_stream,
     tool_call,
 )
-from tiered_cache.core.answers import ends_stream, error_event, read_json, read_stream, refuse_head, usage_of
+from tiered_cache.core.answers import (
+    DIALECTS,
+    ends_stream,
+    error_event,
+    read_json,
+    refuse_head,
+    usage_of,
+)
+from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
 from tiered_cache.core.vocabulary import Answer, Call, ContentClass, Headers, Refusal, Usage
 
+CHAT = "chat/completions"
 JSON_CALL = replace(CALL, stream=False)
 JSON_OUTPUT = replace(CALL, json_output=True)
 SPENT = Usage(9, 4, 0, 120_000_000)
@@ -132,11 +141,11 @@ def test_done_must_be_the_last_word() -> None:
 def test_nothing_but_done_ends_a_stream(missing: bytes) -> None:
     body = text_stream("x").replace(b"[DONE]", missing)
     assert word(judged_stream(body)) == "incomplete"
-    assert not any(map(ends_stream, events(body)))
+    assert not any(ends_stream("chat/completions", one) for one in events(body))
 
 
 def test_the_event_that_ends_a_stream_is_known() -> None:
-    ends = [ends_stream(one) for one in events(text_stream("x") + b": [DONE]\n\n")]
+    ends = [ends_stream("chat/completions", one) for one in events(text_stream("x") + b": [DONE]\n\n")]
     assert ends == [False] * 4 + [True, False]
 
 
@@ -460,8 +469,8 @@ def test_what_a_refused_answer_cost_is_known() -> None:
 
 @pytest.mark.parametrize("body", [compact(answer()), compact(chunk(usage=USAGE))])
 def test_the_usage_of_one_body_or_chunk_is_read_alone(body: bytes) -> None:
-    assert usage_of(body) == SPENT
-    assert usage_of(body[:-1]) == usage_of(b"[]") == usage_of(b'{"usage":null}') == Usage()
+    assert usage_of(CHAT, body) == SPENT
+    assert usage_of(CHAT, body[:-1]) == usage_of(CHAT, b"[]") == usage_of(CHAT, b'{"usage":null}') == Usage()
 
 
 # --- short lives
@@ -535,8 +544,9 @@ def test_what_expires_makes_an_answer_short_lived() -> None:
     assert isinstance(found, Answer) and not found.short_lived
 
 
-@pytest.mark.parametrize("endpoint", ["messages", "responses", "chat/completions/", ""])
-def test_a_dialect_that_is_not_known_is_not_stored(endpoint: str) -> None:
-    call = replace(CALL, endpoint=endpoint)
-    assert read_json(call, compact(answer())) == Refusal("route")
-    assert read_stream(call, events(text_stream("x"))) == Refusal("route")
+def test_requests_and_answers_know_the_same_dialects() -> None:
+    assert set(DIALECTS) == CACHEABLE_ENDPOINTS
+
+
+def test_what_an_unknown_route_cost_is_not_guessed() -> None:
+    assert usage_of("images/edits", compact(answer())) == Usage()

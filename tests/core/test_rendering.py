@@ -20,7 +20,7 @@ from tests.core.chat_kit import (
     text_stream,
 )
 from tiered_cache.core.answers import live, render
-from tiered_cache.core.rendering import without_cost
+from tiered_cache.core.chat_rendering import without_cost
 from tiered_cache.core.validators import make_etag
 from tiered_cache.core.vocabulary import Entry, Shape
 
@@ -136,11 +136,9 @@ def test_a_stream_is_never_made_of_json_that_is_no_answer(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("form", ["sse", "json"])
-def test_an_unknown_dialect_is_given_in_its_own_form_only(form: str) -> None:
-    entry = replace(refused(b"whatever", form), endpoint="messages")
-    given = {shape for shape in SHAPES if body_of(entry, shape) == b"whatever"}
-    assert given == ({"json"} if form == "json" else {"sse", "sse+usage"})
-    assert all(body_of(entry, shape) is None for shape in SHAPES if shape not in given)
+def test_an_entry_of_an_unknown_dialect_is_a_miss(form: str) -> None:
+    entry = replace(refused(b"whatever", form), endpoint="images/edits")
+    assert all(body_of(entry, shape) is None for shape in SHAPES)
 
 
 # --- cost
@@ -226,7 +224,7 @@ def test_what_has_no_cost_to_change_stays_as_it_is(body: bytes) -> None:
 
 
 def live_of(body: bytes, *, include_usage: bool) -> bytes:
-    return b"".join(live(one, include_usage=include_usage) for one in events(body))
+    return b"".join(live("chat/completions", one, include_usage=include_usage) for one in events(body))
 
 
 def test_a_live_caller_gets_everything_but_a_usage_chunk_it_did_not_ask_for() -> None:

@@ -253,7 +253,9 @@ def test_the_streaming_helper_of_the_sdk_reads_it(entry: Entry) -> None:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_live_caller_reads_what_a_replay_says(name: str) -> None:
     entry = ANSWERS[name][0]
-    body = b": ping\n\n" + b"".join(live(one, include_usage=False) for one in events(entry.body))
+    body = b": ping\n\n" + b"".join(
+        live("chat/completions", one, include_usage=False) for one in events(entry.body)
+    )
     watched = httpx2.MockTransport(
         lambda _: httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
     )

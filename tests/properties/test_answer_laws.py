@@ -12,7 +12,7 @@ from tests.properties.chat_answers import answers, streams
 from tests.properties.strategies import values
 from tiered_cache.core import chat_assembly
 from tiered_cache.core.answers import ends_stream, live, read_json, read_stream, render
-from tiered_cache.core.rendering import without_cost
+from tiered_cache.core.chat_rendering import without_cost
 from tiered_cache.core.sse import EventParser, read_events
 from tiered_cache.core.vocabulary import Answer, Refusal
 
@@ -111,7 +111,7 @@ def test_a_stream_cut_anywhere_is_refused(case, data):
     cut = data.draw(st.integers(0, len(body) - 1))
     found = events(body[:cut])
     assert isinstance(read_stream(call, found), Refusal)
-    assert not any(map(ends_stream, found))
+    assert not any(ends_stream("chat/completions", event) for event in found)
 
 
 @FEWER
@@ -154,7 +154,9 @@ def test_live_and_replayed_streams_say_the_same(case):
     _, call, body = case
     entry = stored(read_stream(call, events(body)))
     for include_usage, shape in ((False, "sse"), (True, "sse+usage")):
-        watched = b"".join(live(event, include_usage=include_usage) for event in events(body))
+        watched = b"".join(
+            live("chat/completions", event, include_usage=include_usage) for event in events(body)
+        )
         replayed = render(entry, shape, free=False)
         assert replayed is not None
         assert said_by(watched) == said_by(replayed.body)
@@ -230,4 +232,4 @@ def test_any_bytes_are_judged_and_never_crash(case, data):
         renders_or_not(read_stream(call, events(damaged)))
         renders_or_not(read_json(call, damaged))
         for event in events(damaged):
-            assert live(event, include_usage=False) in {b"", event.raw}
+            assert live("chat/completions", event, include_usage=False) in {b"", event.raw}

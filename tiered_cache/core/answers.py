@@ -1,28 +1,16 @@
-"""Judges what an origin answered: may it be stored, as what, and with which field lines."""
+"""Judges and writes answers: by the dialect of their endpoint, and by what is the same for all."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec.json import encode
 
-from tiered_cache.core.chat_assembly import Assembly, assemble, ends
-from tiered_cache.core.chat_reading import read_chat, read_usage
-from tiered_cache.core.content import classify
-from tiered_cache.core.raw_json import NULL, UnreadableError, check, members, without_member
-from tiered_cache.core.reading import Reading
-from tiered_cache.core.rendering import live, render
-from tiered_cache.core.sse import (
-    Event,
-    is_plain,
-    read_event,
-    read_events,
-    with_data,
-    without_comments,
-    write_event,
-)
-from tiered_cache.core.storable import is_short_lived, why_not
+from tiered_cache.core.chat_answers import CHAT_ANSWERS
+from tiered_cache.core.dialect import AnswerDialect
+from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.stored_fields import stored_headers
-from tiered_cache.core.vocabulary import Answer, Call, Form, Headers, Refusal, Usage
+from tiered_cache.core.validators import make_etag
+from tiered_cache.core.vocabulary import Answer, Call, Entry, Headers, Refusal, Rendering, Shape, Usage
 
 __all__ = [
     "ends_stream",
@@ -36,12 +24,12 @@ __all__ = [
     "usage_of",
 ]
 
-_CHAT = "chat/completions"
 _JSON = b"application/json"
 _SSE = b"text/event-stream"
+_SSE_FIELD = b"text/event-stream; charset=utf-8"
 
-# In valid JSON these last tokens are the chunk's own last member: each quote opens or closes a string.
-_LAST_OBFUSCATION = re.compile(rb',"obfuscation":"[0-9A-Za-z]*"\}\Z')
+DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType({"chat/completions": CHAT_ANSWERS})
+"""By endpoint: exactly those whose requests have a canonical form."""
 
 
 def refuse_head(call: Call, status: int, headers: Headers) -> Refusal | None:
@@ -57,62 +45,48 @@ def refuse_head(call: Call, status: int, headers: Headers) -> Refusal | None:
 
 
 def read_json(call: Call, body: bytes) -> Answer | Refusal:
-    """Judge a whole JSON answer; it is stored byte for byte.
-
-    Refused with `bad-json` (no JSON object, or JSON was asked for and is none), `error-body`, `choices`,
-    `refusal`, `finish-reason`, `empty`, `bad-arguments`; `route` for an endpoint whose dialect is not known.
-    """
-    if call.endpoint != _CHAT:
-        return Refusal("route")
-    try:
-        check(body)
-        answer = members(body)
-    except UnreadableError:
-        return Refusal("bad-json")
-    usage = read_usage(answer.get("usage"))
-    if answer.get("error", NULL) != NULL:
-        return Refusal("error-body", usage)
-    try:
-        reading = read_chat(answer)
-    except UnreadableError:
-        return Refusal("choices", usage)
-    return _judged(call, "json", body, reading, locked=not reading.fits)
+    """Judge a whole answer that is no stream; it is stored byte for byte."""
+    return DIALECTS[call.endpoint].read_json(call, body)
 
 
 def read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
-    """Judge a whole stream; it is stored as the origin's events without comments, pings and obfuscation.
-
-    Refused as a JSON answer is, and with `incomplete` unless `[DONE]` ends it.
-    """
-    if call.endpoint != _CHAT:
-        return Refusal("route")
-    assembly = assemble(events)
-    usage = read_usage(assembly.usage)
-    problem = _problem(assembly)
-    if problem is not None:
-        return Refusal(problem, usage)
-    text, locked = assembly.answer()
-    try:
-        reading = read_chat(members(text))
-    except UnreadableError:
-        return Refusal("choices", usage)
-    body = _stored_body(events)
-    return (
-        Refusal("incomplete", usage) if body is None else _judged(call, "sse", body, reading, locked=locked)
-    )
+    """Judge a whole stream; it is stored as the origin's events, without what is of one connection."""
+    return DIALECTS[call.endpoint].read_stream(call, events)
 
 
-def ends_stream(event: Event) -> bool:
+def ends_stream(endpoint: str, event: Event) -> bool:
     """Whether a stream is whole with this event."""
-    return ends(event)
+    return DIALECTS[endpoint].ends_stream(event)
 
 
-def usage_of(text: bytes) -> Usage:
-    """What a JSON answer or one chunk of a stream says it cost; nothing known where it says nothing."""
-    try:
-        return read_usage(members(text).get("usage"))
-    except UnreadableError:
-        return Usage()
+def live(endpoint: str, event: Event, *, include_usage: bool) -> bytes:
+    """What a live caller gets of an event: b"" withholds the usage chunk from one who did not ask for it."""
+    return DIALECTS[endpoint].live(event, include_usage)
+
+
+def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None:
+    """The entry in `shape`, or None where it cannot be given so that an SDK could not tell.
+
+    In the form that the origin wrote, an answer is what the origin sent; in the other one, values keep their
+    raw text. Nothing is rendered in the other form from a stream that is not whole, from an error or from an
+    answer that says something which the other form cannot.
+
+    Args:
+        entry: a stored one, or one that was refused storage and is handed to those who waited for it.
+        shape: what the caller asked for.
+        free: `usage.cost` becomes 0, as this caller pays nothing.
+    """
+    dialect = DIALECTS.get(entry.endpoint)
+    body = None if dialect is None else dialect.render(entry, shape, free)
+    if body is None:
+        return None
+    return Rendering(body, _JSON if shape == "json" else _SSE_FIELD, make_etag(body))
+
+
+def usage_of(endpoint: str, text: bytes) -> Usage:
+    """What a body or one event of a stream says it cost; nothing known where it says nothing."""
+    dialect = DIALECTS.get(endpoint)
+    return Usage() if dialect is None else dialect.usage_of(text)
 
 
 def error_event(message: str, code: str) -> bytes:
@@ -126,51 +100,5 @@ def error_event(message: str, code: str) -> bytes:
     return write_event(encode({"error": error}))
 
 
-def _problem(assembly: Assembly) -> str | None:
-    """An error says more than that the stream broke off behind it."""
-    if assembly.problem == "error-body" or assembly.done:
-        return assembly.problem
-    return "incomplete"
-
-
-def _judged(call: Call, form: Form, body: bytes, reading: Reading, *, locked: bool) -> Answer | Refusal:
-    detail = why_not(call, reading)
-    if detail is not None:
-        return Refusal(detail, reading.usage)
-    return Answer(
-        form=form,
-        body=body,
-        locked=locked,
-        has_usage=reading.has_usage,
-        content_class=classify(call, reading),
-        model=reading.model,
-        usage=reading.usage,
-        short_lived=is_short_lived(call, reading, locked=locked),
-    )
-
-
 def _media_type(value: bytes) -> bytes:
     return value.partition(b";")[0].strip(b" \t").lower()
-
-
-def _stored_body(events: Sequence[Event]) -> bytes | None:
-    """The events to keep, joined; None if a reader of that would read anything else than of the origin's."""
-    kept = [_kept_event(event) for event in events if event.data is not None and event.name != b"ping"]
-    body = b"".join([without_comments(event) for event in kept])
-    if all(map(is_plain, kept)):
-        return body
-    read = [(event.name, event.data) for event in read_events(body)[0]]
-    return body if read == [(event.name, event.data) for event in kept] else None
-
-
-def _kept_event(event: Event) -> Event:
-    """The event without its padding against eavesdroppers, which is made anew for every connection."""
-    data = event.data
-    if data is None or b'"obfuscation"' not in data:
-        return event
-    found = _LAST_OBFUSCATION.search(data)
-    if found is not None:
-        data = data[: found.start()] + b"}"
-    elif "obfuscation" in members(data):
-        data = without_member(data, "obfuscation")
-    return Event(write_event(data), data, b"") if is_plain(event) else read_event(with_data(event, data))

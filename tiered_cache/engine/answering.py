@@ -147,6 +147,7 @@ class Answering:
         outcome = Outcome(kind="miss", fwd=_fwd(lookup), fwd_status=flight.status, detail=lookup.detail)
         body = LiveBody(
             flight.recording,
+            lookup.keyed.call.endpoint,
             include_usage=lookup.keyed.call.include_usage,
             broken=error_event("the origin's stream broke off", "origin-cut"),
             leave=lambda: flight.leave(self._linger_s),
@@ -214,7 +215,7 @@ class Answering:
             if response.status == 200:
                 self._ledger.spend(usage)
 
-        response = metered(response, book)
+        response = metered(request.endpoint, response, book)
         return Response(response.status, heads.passed_on(response.headers, outcome), response.body, outcome)
 
 

@@ -51,7 +51,7 @@ async def call(
         return CallResult(await fetch(dict(body)), (), None)
     request = Request(endpoint, text, scope, ask=ask)
     response = await serve(request, _origin(fetch))
-    return CallResult(_value(response), response.headers, response.outcome, response.status)
+    return CallResult(_value(endpoint, response), response.headers, response.outcome, response.status)
 
 
 def _origin(fetch: Fetch) -> Origin:
@@ -70,15 +70,15 @@ async def _events(chunks: Chunks) -> AsyncIterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def _value(response: Response) -> Any:
+def _value(endpoint: str, response: Response) -> Any:
     headers = dict(response.headers)
     if headers.get(b"content-type", b"").startswith(b"text/event-stream"):
-        return _chunks(response.body)
+        return _chunks(endpoint, response.body)
     return msgspec.json.decode(response.body) if isinstance(response.body, bytes) and response.body else None
 
 
-async def _chunks(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
+async def _chunks(endpoint: str, body: bytes | AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
     async for events in events_of(Response(200, (), body)):
         for event in events:
-            if event.data is not None and not ends_stream(event):
+            if event.data is not None and not ends_stream(endpoint, event):
                 yield msgspec.json.decode(event.data)

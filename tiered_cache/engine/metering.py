@@ -8,14 +8,14 @@ from tiered_cache.core.vocabulary import Response, Usage
 from tiered_cache.engine.bodies import aclose, field
 
 
-def metered(response: Response, book: Callable[[Usage], None]) -> Response:
+def metered(endpoint: str, response: Response, book: Callable[[Usage], None]) -> Response:
     """The same response; `book` is called once with its usage, when it is known or the body has ended."""
     if isinstance(response.body, bytes):
-        book(usage_of(response.body))
+        book(usage_of(endpoint, response.body))
         return response
     body = response.body
     if field(response.headers, b"content-type").startswith(b"text/event-stream"):
-        response.body = _MeteredStream(body, book)
+        response.body = _MeteredStream(endpoint, body, book)
     else:
         book(Usage())
     return response
@@ -24,7 +24,8 @@ def metered(response: Response, book: Callable[[Usage], None]) -> Response:
 class _MeteredStream(AsyncIterator[bytes]):
     """Chunks as they come; the last event that states usage counts, never the sum."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], book: Callable[[Usage], None]) -> None:
+    def __init__(self, endpoint: str, chunks: AsyncIterator[bytes], book: Callable[[Usage], None]) -> None:
+        self._endpoint = endpoint
         self._chunks = chunks
         self._book: Callable[[Usage], None] | None = book
         self._parser = EventParser()
@@ -44,7 +45,7 @@ class _MeteredStream(AsyncIterator[bytes]):
     def _settle(self) -> None:
         book, self._book = self._book, None
         if book is not None:
-            book(usage_of(self._last))
+            book(usage_of(self._endpoint, self._last))
 
     async def aclose(self) -> None:
         """Close the source; what was read so far is booked."""

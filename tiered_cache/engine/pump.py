@@ -116,11 +116,12 @@ class Pump:
     async def _land_stream(self, flight: Flight, response: Response, refusal: Refusal | None) -> Landing:
         flight.begin_head(response, streaming=True)
         recording = flight.recording
+        endpoint = flight.keyed.call.endpoint
         landing: Landing | None = None
         try:
             async for events in events_of(response):
                 # Judged before its last event is passed on: who saw the end finds the entry.
-                if landing is None and any(ends_stream(event) for event in events):
+                if landing is None and any(ends_stream(endpoint, event) for event in events):
                     landing = self._judge_last(flight, response, events, refusal)
                 recording.extend(events)
         except OriginError:

@@ -61,6 +61,7 @@ class LiveBody(AsyncIterator[bytes]):
 
     Args:
         recording: what is read.
+        endpoint: whose dialect the events are in.
         include_usage: whether this caller asked for the usage chunk.
         broken: bytes that end the body when the recording ends before it is whole.
         leave: called once, when this caller has read all or gone away.
@@ -69,12 +70,14 @@ class LiveBody(AsyncIterator[bytes]):
     def __init__(
         self,
         recording: Recording,
+        endpoint: str,
         *,
         include_usage: bool,
         broken: bytes,
         leave: Callable[[], None],
     ) -> None:
         self._recording = recording
+        self._endpoint = endpoint
         self._include_usage = include_usage
         self._broken = broken
         self._leave: Callable[[], None] | None = leave
@@ -95,7 +98,7 @@ class LiveBody(AsyncIterator[bytes]):
         recording = self._recording
         events = recording.events[self._index :]
         self._index += len(events)
-        piece = b"".join([live(event, include_usage=self._include_usage) for event in events])
+        piece = b"".join([live(self._endpoint, event, include_usage=self._include_usage) for event in events])
         if recording.closed and self._index >= len(recording.events):
             self._end()
             return piece if recording.whole else piece + self._broken

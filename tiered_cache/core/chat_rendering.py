@@ -1,4 +1,4 @@
-"""Writes a stored answer in the shape a caller asks for, and an event as a live caller gets it."""
+"""Writes a stored chat answer in the shape a caller asks for, and an event as a live caller gets it."""
 
 import re
 
@@ -14,39 +14,20 @@ from tiered_cache.core.raw_json import (
     with_member,
 )
 from tiered_cache.core.sse import Event, read_events, with_data
-from tiered_cache.core.validators import make_etag
-from tiered_cache.core.vocabulary import Entry, Rendering, Shape
+from tiered_cache.core.vocabulary import Entry, Shape
 
-_CHAT = "chat/completions"
-_JSON = b"application/json"
-_SSE = b"text/event-stream; charset=utf-8"
 _NUMBER = re.compile(rb"-?[0-9]")
 _NO_CHOICES = frozenset({NULL, b"[]"})
 
 
-def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None:
-    """The entry in `shape`, or None where it cannot be given so that an SDK could not tell.
-
-    In the form that the origin wrote, an answer is what the origin sent; in the other one, values keep their
-    raw text. Nothing is rendered in the other form from a stream that is not whole, from an error or from an
-    answer that says something which the other form cannot. Without usage there is no usage chunk, and no JSON
-    from a stream.
-
-    Args:
-        entry: a stored one, or one that was refused storage and is handed to those who waited for it.
-        shape: what the caller asked for.
-        free: `usage.cost` becomes 0, as this caller pays nothing.
-    """
+def render_chat(entry: Entry, shape: Shape, free: bool) -> bytes | None:
+    """The entry's bytes in `shape`. Without usage there is no usage chunk, and no JSON from a stream."""
     if (shape == "json") == (entry.form == "json"):
-        body = _same_form(entry, shape, free=free)
-    else:
-        body = _other_form(entry, shape, free=free)
-    if body is None:
-        return None
-    return Rendering(body, _JSON if shape == "json" else _SSE, make_etag(body))
+        return _same_form(entry, shape, free=free)
+    return _other_form(entry, shape, free=free)
 
 
-def live(event: Event, *, include_usage: bool) -> bytes:
+def live_chat(event: Event, include_usage: bool) -> bytes:
     """What a live caller gets of an event: b"" withholds the usage chunk from one who did not ask for it."""
     return b"" if not include_usage and _is_usage_chunk(event) else event.raw
 
@@ -70,8 +51,6 @@ def _same_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
         return without_cost(entry.body) if free else entry.body
     if shape == "sse+usage" and not entry.has_usage:
         return None
-    if entry.endpoint != _CHAT:
-        return entry.body
     include_usage = shape == "sse+usage"
     events, rest = read_events(entry.body)
     pieces = [_free_event(event) if free else event.raw for event in events if _given(event, include_usage)]
@@ -90,7 +69,7 @@ def _free_event(event: Event) -> bytes:
 
 
 def _other_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
-    if entry.locked or entry.endpoint != _CHAT:
+    if entry.locked:
         return None
     try:
         if shape == "json":

@@ -1,0 +1,29 @@
+"""What a dialect must know of its answers, so that the engine need not."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from tiered_cache.core.sse import Event
+from tiered_cache.core.vocabulary import Answer, Call, Entry, Refusal, Shape, Usage
+
+
+class AnswerDialect(Struct, frozen=True, kw_only=True):
+    """The answers of one endpoint, as pure functions. None of them raises.
+
+    Attributes:
+        read_json: judge a whole body that is no stream.
+        read_stream: judge a whole stream.
+        ends_stream: whether a stream is whole with this event.
+        render: the bytes of an entry in a shape, with `usage.cost` 0 if asked so; None where that shape
+            cannot be given so that an SDK could not tell.
+        live: what a caller gets of an event as it comes; the flag says that it asked for the usage chunk.
+        usage_of: what a body or one event says it cost.
+    """
+
+    read_json: Callable[[Call, bytes], Answer | Refusal]
+    read_stream: Callable[[Call, Sequence[Event]], Answer | Refusal]
+    ends_stream: Callable[[Event], bool]
+    render: Callable[[Entry, Shape, bool], bytes | None]
+    live: Callable[[Event, bool], bytes]
+    usage_of: Callable[[bytes], Usage]
