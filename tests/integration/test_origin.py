@@ -595,3 +595,22 @@ async def test_the_environments_proxy_is_used_and_its_exceptions_are_kept(monkey
         await direct.aclose()
     assert [seen.target for seen in proxy.seen] == ["http://origin.example/v1/chat/completions"]
     assert [seen.target for seen in server.seen] == ["/v1/chat/completions"]
+
+
+async def test_more_calls_than_a_pool_would_hold_wait_for_no_connection():
+    """Callers are the bound: no call fails because a thousand others are under way."""
+    calls = 1100
+
+    all_are_here = asyncio.Event()
+
+    async def when_all_are_here(exchange: Exchange) -> None:
+        if len(server.seen) == calls:
+            all_are_here.set()
+        await all_are_here.wait()
+        await exchange.answer(200, ANSWER)
+
+    with RawServer(when_all_are_here) as server:
+        origin = HttpOrigin(server.url, connect_timeout_s=5)
+        answers = await asyncio.gather(*[origin(call()) for _ in range(calls)])
+        await origin.aclose()
+    assert {answer.status for answer in answers} == {200}

@@ -20,6 +20,8 @@ from tiered_cache.integrations.fields import end_to_end, lowered, value_of
 try:
     import httpx2
 
+    from tiered_cache.integrations.reuse import used_once_unless_clean
+
     # httpx2 loads it with the first transport and reads its metadata from disk: not in a running loop.
     import_module("httpcore2")
 except ImportError as error:
@@ -40,7 +42,9 @@ ACCEPT_ENCODING = b"gzip, deflate"
 """What we ask origins for: what httpx2 decodes without further packages."""
 
 _BODILESS = frozenset({204, 304})
-_LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=5.0)
+_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=200, keepalive_expiry=5.0)
+"""No bound of our own on calls under way: whoever makes them is the bound, as without the cache."""
+
 _REMEMBERED_HOSTS = 1000
 
 
@@ -103,7 +107,7 @@ class Body(AsyncIterator[bytes]):
     __slots__ = ("_chunks", "_response")
 
     def __init__(self, response: httpx2.Response, *, decoded: bool) -> None:
-        self._response = response
+        self._response = used_once_unless_clean(response)
         self._chunks: AsyncGenerator[bytes] = response.aiter_bytes() if decoded else response.aiter_raw()
 
     def __aiter__(self) -> Self:
@@ -190,7 +194,7 @@ class Network(httpx2.AsyncBaseTransport):
             way = self._towards(url.scheme, url.host)
             if len(self._ways) < _REMEMBERED_HOSTS:
                 self._ways[url.scheme, url.host] = way
-        return await way.handle_async_request(request)
+        return used_once_unless_clean(await way.handle_async_request(request))
 
     def _towards(self, scheme: str, host: str) -> httpx2.AsyncHTTPTransport:
         proxies = getproxies()

@@ -28,7 +28,7 @@ class HttpOrigin:
 
     Args:
         base_url: the API base as SDKs take it, e.g. `https://router.requesty.ai/v1`.
-        connect_timeout_s: to connect, and to wait for a free connection.
+        connect_timeout_s: to connect.
         read_timeout_s: for each next piece of a response; also to send.
         api_key: goes instead of whatever credential the caller sent; None passes the caller's on.
         transport: other ways to the network; None connects directly or by the environment's proxy.
@@ -55,7 +55,7 @@ class HttpOrigin:
         self._authorization = None if api_key is None else _bearer(api_key)
         self._timeout = {
             "connect": connect_timeout_s,
-            "pool": connect_timeout_s,
+            "pool": None,
             "read": read_timeout_s,
             "write": read_timeout_s,
         }
