@@ -60,7 +60,7 @@ async def forward(
     body: bytes | AsyncIterator[bytes],
     detail: str,
 ) -> Response:
-    """The upstream's answer, with our Cache-Status member after its own (RFC 9211 §2).
+    """The upstream's answer as it came, but for our Cache-Status member after its own (RFC 9211 §2).
 
     Args:
         upstream: where it goes.
@@ -78,5 +78,7 @@ async def forward(
     response = await upstream.forward(method, path, admitted.query, admitted.headers, body)
     fwd: Fwd = "bypass" if detail != "route" or method in _SAFE else "method"
     outcome = Outcome(kind="bypass", fwd=fwd, fwd_status=response.status, detail=detail)
-    headers = (*response.headers, (b"cache-status", cache_status(outcome)))
-    return replace(response, headers=headers, outcome=outcome)
+    earlier = b", ".join(value for name, value in response.headers if name == b"cache-status")
+    kept = [line for line in response.headers if line[0] != b"cache-status"]
+    status = (b"cache-status", cache_status(outcome, earlier=earlier))
+    return replace(response, headers=(*kept, status), outcome=outcome)
