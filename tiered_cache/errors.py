@@ -39,7 +39,7 @@ class RequestError(TieredCacheError):
     """The caller sent something that no origin could accept.
 
     Attributes:
-        status: the HTTP status to answer with (400, 405, 413, 415).
+        status: the HTTP status to answer with (400, 401, 404, 405, 413 or 415).
     """
 
     code = "request"

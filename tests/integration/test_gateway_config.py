@@ -1,12 +1,25 @@
 """The operator's configuration: what is wrong is named, and what to do about it."""
 
 import re
+from io import StringIO
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from tiered_cache.engine.config import CacheConfig, RedisConfig
+from tiered_cache.engine.build import build
+from tiered_cache.engine.clock import SYSTEM_CLOCK
+from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
 from tiered_cache.errors import ConfigError
-from tiered_cache.gateway.config import GatewayConfig, check, is_loopback, read_config, with_environment
+from tiered_cache.gateway.config import (
+    EU_UPSTREAM,
+    GatewayConfig,
+    check,
+    is_loopback,
+    read_config,
+    with_environment,
+)
+from tiered_cache.integrations.requesty import EU_URL, GLOBAL_URL
 
 DIGEST = "a" * 64
 
@@ -129,3 +142,86 @@ def test_what_can_be_served_is_returned_unchanged(config):
 )
 def test_loopback_is_what_only_this_machine_reaches(host, loopback):
     assert is_loopback(host) is loopback
+
+
+SECRETS = GatewayConfig(
+    upstream="https://user:hunter2@host/v1",
+    upstream_key="rqy_hunter2",
+    port=70000,
+    cache=CacheConfig(
+        secret="hunter2",
+        redis=RedisConfig(url="rediss://user:hunter2@h/0?password=hunter2&db=1"),
+    ),
+)
+
+
+@pytest.mark.parametrize("config", [SECRETS, SECRETS.cache, SECRETS.cache.redis])
+def test_no_secret_is_seen_when_a_configuration_is_printed(config):
+    rich = StringIO()
+    Console(file=rich, width=200).print(config)
+    for shown in (repr(config), str(config), f"{[config]}", rich.getvalue()):
+        assert "hunter2" not in shown
+        assert "@h/0?password=***&db=1" in shown
+
+
+def test_a_configuration_without_secrets_is_printed_as_ever():
+    assert repr(RedisConfig(url="redis://h/0", prefix="x")).startswith(
+        "RedisConfig(url='redis://h/0', prefix='x', "
+    )
+    assert "secret=None" in repr(CacheConfig())
+    assert "upstream='https://host/v1'" in repr(GatewayConfig(upstream="https://host/v1"))
+    assert "upstream_key=UNSET" in repr(GatewayConfig())
+
+
+def test_no_secret_is_in_what_is_said_of_a_bad_configuration():
+    told = []
+    for wrong in (
+        lambda: check(SECRETS),
+        lambda: check(GatewayConfig(upstream_key="rqy_hunter2", host="0.0.0.0")),
+        lambda: build(SECRETS.cache, SYSTEM_CLOCK),
+        lambda: build(CacheConfig(secret="s" * 16, redis=RedisConfig(url="hunter2://hunter2")), SYSTEM_CLOCK),
+        lambda: read_config(b"[cache]\nsecret = 'hunter2'\nsecret = 'hunter2'", "x.toml"),
+        lambda: read_config(b"[cache.redis]\nurl = ['redis://:hunter2@h']", "x.toml"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            wrong()
+        told.append(str(caught.value))
+    assert all(told)
+    assert "hunter2" not in "".join(told)
+
+
+@pytest.mark.parametrize("directory", ["~/entries", "$PLACE/entries"])
+def test_the_secret_and_the_entries_are_in_one_place(tmp_path, monkeypatch, directory):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    parts = build(CacheConfig(disk=DiskConfig(directory=directory)), SYSTEM_CLOCK)
+    assert Path(parts.config.disk.directory) == tmp_path / "entries"
+    assert [path.name for path in tmp_path.iterdir()] == ["entries"]
+    assert (tmp_path / "entries" / "secret").exists()
+
+
+def test_a_missing_secret_is_explained_to_programs_and_to_operators():
+    with pytest.raises(ConfigError, match=r"CacheConfig\(secret=…\).*TIERED_CACHE_SECRET"):
+        build(CacheConfig(redis=RedisConfig(url="redis://h")), SYSTEM_CLOCK)
+
+
+def test_requestys_addresses_stand_in_one_place():
+    assert (GatewayConfig().upstream, EU_UPSTREAM) == (GLOBAL_URL, EU_URL)
+    assert modules_with("router.requesty.ai") == {"integrations/requesty.py"}
+
+
+def test_the_credential_fields_stand_in_one_place():
+    assert modules_with('b"x-goog-api-key"') == {"engine/credentials.py"}
+
+
+def modules_with(text: str) -> set[str]:
+    """Modules of the engine, the integrations and the gateway in whose code (docstrings apart) a text is."""
+    root = Path(__file__).parents[2] / "tiered_cache"
+    lines = re.compile(rf"^(\w+ = |.*frozenset).*{re.escape(text)}", re.MULTILINE)
+    return {
+        path.relative_to(root).as_posix()
+        for package in ("engine", "integrations", "gateway")
+        for path in (root / package).glob("*.py")
+        if lines.search(path.read_text())
+    }

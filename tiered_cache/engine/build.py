@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tiered_cache.core.canonical import KeyOptions
 from tiered_cache.core.keys import Keyer
@@ -40,6 +41,7 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
     Raises:
         ConfigError: a secret is missing or short, or a directory cannot be used.
     """
+    config = _with_whole_path(config)
     keyer = Keyer(_secret(config), KeyOptions(identity_fields=config.identity_fields))
     profile = unbounded() if config.profile == "unbounded" else PROFILES[config.profile]
     lower: list[GuardedTier] = []
@@ -51,6 +53,14 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
     return Parts(config, clock, keyer, profile, memory, tuple(lower))
 
 
+def _with_whole_path(config: CacheConfig) -> CacheConfig:
+    """`~` and variables in the disk's directory are expanded once, for the secret and the entries alike."""
+    if config.disk is None:
+        return config
+    directory = os.path.expandvars(os.path.expanduser(config.disk.directory))  # noqa: PTH111  # as diskcache
+    return replace(config, disk=replace(config.disk, directory=directory))
+
+
 def _secret(config: CacheConfig) -> bytes:
     if config.secret is not None:
         secret = config.secret.encode()
@@ -58,7 +68,10 @@ def _secret(config: CacheConfig) -> bytes:
             raise ConfigError(f"the secret is shorter than {_LEAST_SECRET_BYTES} bytes: give a longer one")
         return secret
     if config.redis is not None:
-        raise ConfigError("Redis is shared, so keys need a secret: set TIERED_CACHE_SECRET or `secret`")
+        raise ConfigError(
+            "Redis is shared, so keys need a secret that all its users have: give CacheConfig(secret=…),"
+            " or set TIERED_CACHE_SECRET for the command line"
+        )
     if config.disk is not None:
         return _kept_secret(Path(config.disk.directory))
     return secrets.token_bytes(32)

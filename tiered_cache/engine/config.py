@@ -1,8 +1,34 @@
 """What an operator or embedder may set, as frozen values; unknown fields are refused."""
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+
+MASK = "***"
+
+_LOGIN = re.compile(r"(?<=://).*(?=@)|(?<=password=)[^&]*")
+
+
+class Discreet(Struct, frozen=True):
+    """A configuration that is printed without its secrets: in logs, tracebacks and shells."""
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Names and values as they may be seen."""
+        return [(name, masked(name, getattr(self, name))) for name in self.__struct_fields__]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
+
+
+def masked(name: str, value: Any) -> Any:
+    """A field's value as it may be seen: no secret, and no user or password of a URL."""
+    if value is None or value is UNSET:
+        return value
+    if name in {"secret", "upstream_key"}:
+        return MASK
+    return _LOGIN.sub(MASK, value) if name in {"url", "upstream"} else value
 
 
 class MemoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,7 +45,7 @@ class DiskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """L1 on disk.
 
     Attributes:
-        directory: created with mode 0700.
+        directory: created with mode 0700; `~` and environment variables in it are expanded.
         capacity_bytes: what values may weigh on disk.
         read_deadline_s: what a lookup may cost a caller.
         write_deadline_s: what a background write may take.
@@ -31,7 +57,7 @@ class DiskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     write_deadline_s: float = 5.0
 
 
-class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RedisConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """L2, shared by processes and machines.
 
     Attributes:
@@ -47,7 +73,7 @@ class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     write_deadline_s: float = 1.0
 
 
-class CacheConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The engine.
 
     Attributes:
@@ -56,7 +82,7 @@ class CacheConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         profile: built-in lifetime table.
         identity_fields: whether `user`, `metadata` and the like join the key.
         key_headers: further request header fields that join the key.
-        tenants: credential digest (hex, as `Cache.scope` makes it) to tenant name.
+        tenants: SHA-256 (hex) of a key, without `Bearer `, to the name of its tenant.
         max_body_bytes: larger request bodies are forwarded uncached.
         max_entry_bytes: larger answers are forwarded, not stored.
         linger_s: how long a call lives on when its last caller has left.

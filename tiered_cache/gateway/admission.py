@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from tiered_cache.core.vocabulary import Headers, Scope
+from tiered_cache.engine.credentials import CREDENTIAL_FIELDS
 from tiered_cache.errors import RequestError
 from tiered_cache.gateway.config import GatewayConfig
 
 LOCAL_TENANT = "local"
 
-CREDENTIAL_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
-"""Fields that end here when the upstream key is sent instead of the caller's."""
-
-_KEY_FIELDS = frozenset({b"x-api-key", b"api-key", b"x-goog-api-key"})
+_KEY_FIELDS = CREDENTIAL_FIELDS - {b"authorization", b"cookie"}
 _READ = frozenset({b"content-type", b"content-encoding"})
 _USUAL = [(b"content-type", b"application/json")]
 

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from tiered_cache.engine.config import CacheConfig
+from tiered_cache.engine.config import CacheConfig, Discreet
 from tiered_cache.errors import ConfigError
+from tiered_cache.integrations.requesty import EU_URL, GLOBAL_URL
 
-GLOBAL_UPSTREAM = "https://router.requesty.ai/v1"
-EU_UPSTREAM = "https://router.eu.requesty.ai/v1"
+EU_UPSTREAM = EU_URL
 
 SECRET_VARIABLE = "TIERED_CACHE_SECRET"  # noqa: S105  # the variable's name, not its value
 KEY_VARIABLE = "REQUESTY_API_KEY"
@@ -20,7 +20,7 @@ KEY_VARIABLE = "REQUESTY_API_KEY"
 _HEX = frozenset("0123456789abcdef")
 
 
-class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GatewayConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The gateway and the cache in it.
 
     Attributes:
@@ -39,12 +39,12 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         upstream_key: the injected credential; only ever from the environment.
     """
 
-    upstream: str = GLOBAL_UPSTREAM
+    upstream: str = GLOBAL_URL
     host: str = "127.0.0.1"
     port: int = 8080
     cache: CacheConfig = CacheConfig()
     credentials: Literal["auto", "pass", "inject"] = "auto"
-    client_keys: dict[str, str] = {}
+    client_keys: dict[str, str] = {}  # noqa: RUF012  # msgspec gives each its own
     max_body_bytes: int | Literal["unlimited"] = 32 * 2**20
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 600.0

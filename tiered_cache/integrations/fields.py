@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from tiered_cache.core.vocabulary import Headers
+from tiered_cache.engine.credentials import CREDENTIAL_FIELDS
 
 HOP_BY_HOP = frozenset(
     {
@@ -19,9 +20,6 @@ HOP_BY_HOP = frozenset(
     }
 )
 """Fields about one connection, which the next one has its own of."""
-
-CREDENTIALS = frozenset({b"api-key", b"authorization", b"cookie", b"x-api-key", b"x-goog-api-key"})
-"""Request fields that say who asks; replaced as a whole where a credential is injected."""
 
 OWN_PREFIX = b"x-tiered-cache-"
 
@@ -57,7 +55,7 @@ def without_validators(headers: Headers) -> Headers:
 
 def with_credential(headers: Headers, authorization: bytes) -> Headers:
     """The same under another credential: none of the caller's own goes along."""
-    return (*_without(headers, CREDENTIALS), (b"authorization", authorization))
+    return (*_without(headers, CREDENTIAL_FIELDS), (b"authorization", authorization))
 
 
 def _without(headers: Headers, dropped: frozenset[bytes]) -> Headers:
