@@ -33,7 +33,7 @@ _TTL = b"x-tiered-cache-ttl"
 _OWN = frozenset({_TTL, b"x-tiered-cache-variant"})
 
 TARGETED = (b"tieredcache-cache-control", b"cdn-cache-control")
-"""Response fields that replace Cache-Control for us, nearest first (RFC 9213 §2.2)."""
+"""Response fields that are meant for caches like us, nearest first (RFC 9213 §2.2)."""
 
 SDK_DEFAULT = Ask(read_timeout_s=600.0)
 """What an SDK's first try with its default time-out asks; `read_ask` returns this very object for it."""
@@ -70,13 +70,13 @@ _DIRECTIVE = re.compile(
 class OriginSays(Struct, frozen=True):
     """What an origin's response fields demand on an inference route.
 
+    `private` needs no room here: a partition is the caller's own already.
+
     Attributes:
         no_store: the answer must not be kept.
-        private: only the caller's own partition may keep it; the qualified form counts as the plain one.
     """
 
     no_store: bool = False
-    private: bool = False
 
 
 def read_ask(headers: Headers, key_headers: frozenset[bytes] = frozenset()) -> Ask:
@@ -97,26 +97,22 @@ def read_ask(headers: Headers, key_headers: frozenset[bytes] = frozenset()) -> A
 def read_origin(headers: Headers) -> OriginSays:
     """What the response fields `headers` demand of an inference route.
 
-    The first valid, non-empty targeted field replaces Cache-Control (RFC 9213 §2.2). With must-understand
-    no-store is set aside (RFC 9111 §5.2.2.3), as the only status that such a route stores is 200.
+    No-store counts in any field, though by RFC 9213 §2.2 the first valid targeted one would replace the
+    others: as no other directive has an effect on these routes, precedence could only loosen. Beside
+    must-understand, in the same field, it is set aside (RFC 9111 §5.2.2.3): the only status that such a
+    route stores is 200.
     """
     said = _joined(line for line in headers if line[0] == b"cache-control" or line[0] in TARGETED)
-    for name in TARGETED:
-        members = parse_dictionary(said.get(name, b""))
-        if members:
-            return _targeted(members)
     directives = _directives(said.get(b"cache-control", b""))
-    no_store = b"no-store" in directives and b"must-understand" not in directives
-    return OriginSays(no_store, b"private" in directives)
+    if b"no-store" in directives and b"must-understand" not in directives:
+        return OriginSays(no_store=True)
+    targeted = (parse_dictionary(said.get(name, b"")) for name in TARGETED)
+    return OriginSays(no_store=any(_forbids(members) for members in targeted if members))
 
 
-def _targeted(members: dict[bytes, Bare]) -> OriginSays:
-    """A member of the wrong type is not used (RFC 9213 §2.1); `private="field"` is the qualified form."""
-    no_store = members.get(b"no-store") == TRUE and members.get(b"must-understand") != TRUE
-    private = members.get(b"private")
-    return OriginSays(
-        no_store, private is not None and (private == TRUE or private.kind in {"string", "token"})
-    )
+def _forbids(members: dict[bytes, Bare]) -> bool:
+    """A member of the wrong type is not used (RFC 9213 §2.1)."""
+    return members.get(b"no-store") == TRUE and members.get(b"must-understand") != TRUE
 
 
 def _read(told: list[tuple[bytes, bytes]], key_names: frozenset[bytes]) -> Ask:
