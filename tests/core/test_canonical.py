@@ -421,6 +421,22 @@ def test_choices_and_json_output():
 
 
 @pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({"guided_json": {"type": "object"}}, True), ({"guided_json": "{}"}, True), ({"guided_json": {}}, True),
+        ({"guided_json": None}, False), ({"guided_regex": "a"}, False),
+        ({"structured_outputs": {"json": {"type": "object"}}}, True), ({"structured_outputs": {"json": "{}"}}, True),
+        ({"structured_outputs": {"json_object": True}}, True), ({"structured_outputs": {"json_object": False}}, False),
+        ({"structured_outputs": {"json": None, "regex": "a"}}, False), ({"structured_outputs": None}, False),
+        ({"structured_outputs": {}, "response_format": {"type": "json_object"}}, True),
+        ({"guided_json": {}, "response_format": {"type": "text"}}, True),
+    ],
+)  # fmt: skip
+def test_json_asked_for_in_another_providers_words_is_json_output(fields, asked):
+    assert call(**fields).json_output is asked
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"web_search_options": {}}, {"tools": [{"type": "web_search"}]}, {"tools": [{"type": "web_search_preview"}]},

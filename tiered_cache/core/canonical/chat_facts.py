@@ -10,8 +10,15 @@ from tiered_cache.core.vocabulary import Call, Determinism
 
 ENDPOINT = "chat/completions"
 _JSON_FORMATS = frozenset({"json_object", "json_schema"})
+_JSON_MEMBERS = ("json", "json_object")
+"""Of `structured_outputs`; its other members ask for other languages."""
 _POLICY = "policy/"
-_TELLING = {*SEARCH_FIELDS, *STATE_FIELDS, "n", "models", "stream_options", "response_format", "store"}
+_TELLING = {
+    *SEARCH_FIELDS,
+    *STATE_FIELDS,
+    *("n", "models", "stream_options", "store"),
+    *("response_format", "guided_json", "structured_outputs"),
+}
 """Members without which the facts read from them have their defaults."""
 
 
@@ -96,13 +103,17 @@ def _determinism(body: dict[str, Any], choices: int) -> Determinism:
 
 
 def _json_output(body: dict[str, Any]) -> bool:
+    """Whether JSON was asked for: by OpenAI's field, or by one of vLLM's."""
     wanted = body.get("response_format")
-    if wanted is None:
-        return False
-    kind = wanted.get("type")
+    kind = "text" if wanted is None else wanted.get("type")
     if type(kind) is not str:
         raise UnsafeBodyError("field-type")
-    return kind in _JSON_FORMATS
+    structured = body.get("structured_outputs") or {}
+    return (
+        kind in _JSON_FORMATS
+        or body.get("guided_json") is not None
+        or any(structured.get(name) not in (None, False) for name in _JSON_MEMBERS)
+    )
 
 
 def _searches(body: dict[str, Any], fallbacks: tuple[str, ...]) -> bool:
