@@ -497,6 +497,14 @@ def test_the_usage_of_one_body_or_chunk_is_read_alone(body: bytes) -> None:
         ("gpt-4-1106", ("openai/gpt-4-0613", "openai/gpt-5"), True),
         ("claude", ("bedrock/claude@eu", "bedrock/claude@us"), True),
         ("azure/gpt-4o", ("openai/gpt-4o", "anthropic/claude"), True),
+        ("gpt-4-0613", ("openai/gpt-4", "anthropic/claude"), False),
+        ("mistral-large-2411", ("mistral/mistral-large", "openai/gpt-4o"), False),
+        ("claude@20250929", ("vertex/claude", "openai/gpt-4o"), False),
+        ("bedrock/claude-20250929@eu", ("bedrock/claude@eu", "openai/gpt-4o"), False),
+        ("bedrock/claude-20250929@us", ("bedrock/claude", "bedrock/claude@us"), True),
+        ("gpt-4o-8192", ("openai/gpt-4o", "anthropic/claude"), True),
+        ("gpt-4o-99999999", ("openai/gpt-4o", "anthropic/claude"), True),
+        ("gpt-4o-2024-13-40", ("openai/gpt-4o", "anthropic/claude"), True),
     ],
 )
 def test_an_answer_of_a_fallback_model_is_short_lived(

@@ -13,6 +13,7 @@ from tiered_cache.core.policy import (
     lifetime,
     plan,
     unbounded,
+    undated,
 )
 from tiered_cache.core.vocabulary import (
     PLAIN,
@@ -178,6 +179,7 @@ def test_the_first_row_that_covers_wins():
 )
 def test_a_model_id_that_ends_in_a_date_is_dated(model):
     assert is_dated(model)
+    assert not is_dated(undated(model))
 
 
 @pytest.mark.parametrize(
@@ -202,3 +204,9 @@ def test_a_model_id_that_ends_in_a_date_is_dated(model):
 )
 def test_every_other_model_id_is_an_alias(model):
     assert not is_dated(model)
+    assert undated(model) == model
+
+
+def test_a_model_id_loses_its_date_and_nothing_else():
+    assert undated("openai/gpt-4o-2024-08-06") == "openai/gpt-4o"
+    assert undated("bedrock/claude-20250929-v2:0@eu-central-1") == "bedrock/claude-v2:0@eu-central-1"

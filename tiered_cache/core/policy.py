@@ -21,7 +21,7 @@ FUNCTIONS = ("embeddings", "rerank", "moderations", "audio/transcriptions", "aud
 _DATED = re.compile(
     r"[-@.](?:20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     r"|20[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]))"
-    r"(?:-v[0-9]+(?::[0-9]+)?)?(?:@[a-z0-9-]+)?\Z",
+    r"(?P<rest>(?:-v[0-9]+(?::[0-9]+)?)?(?:@[a-z0-9-]+)?)\Z",
     re.ASCII,
 )
 
@@ -37,7 +37,8 @@ class Row(Struct, frozen=True, kw_only=True):
         fresh_s: zero means that nothing is stored.
         stale_if_error_s: window after `fresh_s`.
         collapse: whether equal calls share one flight.
-        detail: word for Cache-Status.
+        detail: word for Cache-Status, of calls that are not stored and of calls that are: the caller of a
+            stored `unstated` call never said that equal answers would do, and can see why it got one.
     """
 
     name: str
@@ -139,6 +140,11 @@ def is_dated(model: str) -> bool:
     here: an alias that looks like one would be kept a week.
     """
     return _DATED.search(model) is not None
+
+
+def undated(model: str) -> str:
+    """The model id without its whole date, a revision or region kept; as it is where it has none."""
+    return _DATED.sub(r"\g<rest>", model)
 
 
 def _row(profile: Profile, call: Call) -> Row:

@@ -2,6 +2,7 @@
 
 import re
 
+from tiered_cache.core.policy import undated
 from tiered_cache.core.raw_json import parses
 from tiered_cache.core.reading import Choice, Reading
 from tiered_cache.core.vocabulary import Call
@@ -9,7 +10,11 @@ from tiered_cache.core.vocabulary import Call
 FINISHED = frozenset({"stop", "tool_calls", "function_call"})
 """Finish reasons of an answer that ended by itself. Every other one, unknown ones included, is not stored."""
 
-_DATE = re.compile(r"[-@](?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{4})$")
+# Month and day, or year and month (`-0613`, `-2411`): a version of the same model, which is all that is asked
+# here. Not a date for the lifetime table, where a number that only looks like one would keep an alias a week.
+_SHORT_DATE = re.compile(
+    r"[-@](?:(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])|2[0-9](?:0[1-9]|1[0-2]))\Z", re.ASCII
+)
 
 
 def why_not(call: Call, reading: Reading) -> str | None:
@@ -63,12 +68,12 @@ def is_short_lived(call: Call, reading: Reading, *, locked: bool) -> bool:
 def is_first(model: str, models: tuple[str, ...]) -> bool:
     """Whether `model`, as an answer names it, is the first of the models asked for; in doubt it is not.
 
-    A dated suffix that the first one lacks is allowed, and so is a missing provider as long as no other model
-    of the list is called the same without its provider.
+    A date that the first one lacks is allowed, and so is a missing provider as long as no other model of the
+    list is called the same without its provider.
     """
     first = models[0]
     others = [other for other in models if other != first]
-    names = {model, _DATE.sub("", model)}
+    names = {model, undated(model), _SHORT_DATE.sub("", model)}
     if not model or model in others:
         return False
     if first in names:
