@@ -78,6 +78,28 @@ def test_the_identity_switch_reaches_into_requesty():
     assert same({"requesty": {"auto_cache": True}}, {}, identity="key")
 
 
+def test_a_requesty_object_that_says_nothing_is_a_default_of_the_table():
+    """No row, no equivalence: what is left out is what the tables print."""
+    assert "requesty" in {row.path for row in ELISIONS}
+    assert form(requesty={}).dropped == ("requesty: default",)
+    assert form(requesty={"auto_cache": True}).dropped == (
+        "requesty.auto_cache: transport",
+        "requesty: default",
+    )
+    assert same({"requesty": {}}, {}) and same({"requesty": {}}, {}, identity="key")
+    assert form(requesty={"user_id": "a"}, identity="key").dropped == ()
+    assert not same({"requesty": {"x": {}}}, {"requesty": {}})
+
+
+def test_only_what_the_semantics_name_is_dropped():
+    """`prompt_cache_*` and `cache_control` stand for transport at the top and in blocks, in no other place."""
+    part = {"type": "text", "text": "hi"}
+    assert content({**part, "prompt_cache_breakpoint": {"mode": "explicit"}}).text != content(part).text
+    assert not same({"prompt_cache_other": 1}, {})
+    assert not same({"messages": [{**MESSAGES[0], "cache_control": {}}]}, {})
+    assert not same({"cache_control": {}}, {})
+
+
 def test_a_name_is_dropped_at_its_path_only():
     assert not same({"foo": {"stream": True}}, {"foo": {}})
     assert not same({"foo": {"user": "a"}}, {"foo": {"user": "b"}})
@@ -196,7 +218,6 @@ def test_one_text_part_is_its_text_whatever_the_role():
     for role in ("user", "system", "developer", "assistant", "tool"):
         assert content(part, role=role).text == form(messages=[{"role": role, "content": "hi"}]).text
     assert content({**part, "cache_control": {"type": "ephemeral"}}).text == content(part).text
-    assert content({**part, "prompt_cache_breakpoint": {"mode": "explicit"}}).text == content(part).text
     assert content(part, part).text != form(messages=[{"role": "user", "content": "hihi"}]).text
     assert content({**part, "x": 1}).text != content(part).text
     assert content({**part, "type": "input_text"}).text != content(part).text

@@ -136,7 +136,7 @@ def says_nothing(name, value, body):
 def part_meaning(part, openai):
     known = {}
     for name, value in part.items():
-        if name in ("cache_control", "prompt_cache_breakpoint"):
+        if name == "cache_control":
             continue
         if name == "image_url" and part["type"] == "image_url" and openai:
             image = {k: v for k, v in value.items() if (k, v) != ("detail", "auto")}

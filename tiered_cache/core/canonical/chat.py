@@ -191,7 +191,8 @@ def _settle_requesty(body: dict[str, Any], requesty: dict[str, Any], options: Ke
     gone, notes = _settle_members(requesty, _REQUESTY[options.identity_fields], "", 3)
     for name in gone:
         del requesty[name]
-    if not requesty:
+    row = _BODY[options.identity_fields]["requesty"].elision
+    if row is not None and _says_nothing(row, requesty, body, ""):
         del body["requesty"]
-        notes.append("requesty: empty")
-    return [f"requesty.{note}" if ": null" in note else note for note in notes]
+        notes.append(row.note)
+    return notes

@@ -96,7 +96,6 @@ DROPS: Final = (
     Drop("prompt_cache_key", "transport", _CACHING),
     Drop("prompt_cache_options", "transport", _CACHING),
     Drop("prompt_cache_retention", "transport", _CACHING),
-    Drop("messages[].content[].prompt_cache_breakpoint", "transport", _CACHING),
     Drop("messages[].content[].cache_control", "transport", _ANTHROPIC),
     Drop("tools[].cache_control", "transport", _ANTHROPIC),
     Drop("requesty.auto_cache", "transport", "Requesty docs, Auto caching: provider prompt caching only"),
@@ -128,8 +127,10 @@ ELISIONS: Final = (
         prefixes=_OPENAI_PREFIXES,
         with_tools=True,
     ),
+    Elision("requesty", {}, f"{_REQUESTY}; an object without more than these says nothing"),
 )
-"""At the top level. Policies, aliases, `models` lists and unknown prefixes use the rows without prefixes."""
+"""At the top level, `requesty` after its own drops. Policies, aliases, `models` lists and unknown prefixes use
+the rows without prefixes."""
 
 IMAGE_DETAIL: Final = Elision(
     "messages[].content[].image_url.detail",
