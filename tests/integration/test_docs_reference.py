@@ -126,7 +126,7 @@ class Source:
         return set().union(*map(self.said, values))
 
 
-REASONING = {"_bypass", "_bypass_told", "_judge", "_lenient_detail", "_problem", "why_not"}
+REASONING = {"_bypass", "_bypass_told", "_forbidden", "_judge", "_lenient_detail", "_problem", "why_not"}
 """Functions that return a reason word or None."""
 
 SOURCES = [Source(path) for package in PACKAGES for path in (ROOT / "tiered_cache" / package).rglob("*.py")]
@@ -144,7 +144,7 @@ class TestDetails:
     def test_every_word_is_explained_and_none_is_made_up(self):
         spoken = union(source.details() for source in SOURCES)
         spoken |= union(
-            source.arguments("Bypass", "Refusal", "UnsafeBodyError", "_note") for source in SOURCES
+            source.arguments("Bypass", "Refusal", "Unfit", "UnsafeBodyError", "_note") for source in SOURCES
         )
         spoken |= union(source.arguments("forward", "_forward") for source in SOURCES)
         spoken |= set(stored_elsewhere()) | {"L1", "disk", "L2"}

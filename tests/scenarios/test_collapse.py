@@ -6,7 +6,8 @@ import hashlib
 import pytest
 
 from tests.scenarios.world import EVENTS, JSON, OTHER_KEY, Origin, Stream, answer, body, events, world
-from tiered_cache import OriginCutError, OriginUnreachableError, Response
+from tiered_cache import OriginCutError, OriginTimeoutError, OriginUnreachableError, Response
+from tiered_cache.engine.config import MemoryConfig
 
 pytestmark = pytest.mark.usefixtures("no_task_left")
 
@@ -339,3 +340,127 @@ async def test_a_defect_of_ours_costs_the_leader_nothing(monkeypatch):
     assert streamed.body == b"".join(pieces)
     assert whole.text == "json"
     assert w.counted("fault", "flight:ZeroDivisionError") == 2
+
+
+async def test_a_json_follower_does_not_wait_for_the_connection_to_close():
+    """SEMANTICS 5: waiters are woken by the answer; an origin may keep its stream open behind [DONE]."""
+    hold, release = asyncio.Event(), asyncio.Event()
+
+    class Lingering(Stream):
+        async def __anext__(self):
+            await release.wait()
+            if not self.pieces:
+                await hold.wait()
+            return await super().__anext__()
+
+    origin = Origin(Lingering(events("a b")))
+    async with world() as w:
+        stream = asyncio.ensure_future(w.ask(body(stream=True), origin))
+        await settle()
+        follower = asyncio.ensure_future(w.ask(body(), origin))
+        await settle()
+        release.set()
+        seen = await asyncio.wait_for(follower, 5)
+        assert seen.text == "ab"
+        hold.set()
+        await stream
+
+
+async def test_a_callers_deadline_is_counted_once():
+    origin = Origin(answer())
+    origin.gate = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with world() as w:
+        leader = asyncio.ensure_future(w.ask(body(), origin))
+        await settle()
+        began_s = loop.time()
+        with pytest.raises(OriginTimeoutError):
+            await w.ask(body(), origin, (b"x-stainless-read-timeout", b"0.3"))
+        took_s = loop.time() - began_s
+        origin.gate.set()
+        await leader
+
+    assert 0.29 <= took_s < 0.55
+
+
+async def test_a_leader_who_runs_out_of_time_costs_nobody_else_the_answer():
+    """SEMANTICS 5: each keeps its own deadline; the call lives on for the retry."""
+    origin = Origin(answer())
+    origin.gate = asyncio.Event()
+    async with world() as w:
+        leader = asyncio.ensure_future(w.ask(body(), origin, (b"x-stainless-read-timeout", b"0.05")))
+        await settle()
+        follower = asyncio.ensure_future(w.ask(body(), origin))
+        with pytest.raises(OriginTimeoutError):
+            await leader
+        retry = asyncio.ensure_future(w.ask(body(), origin, (b"x-stainless-retry-count", b"1")))
+        await settle()
+        origin.gate.set()
+
+        assert (await follower).text == (await retry).text == "hi"
+    assert origin.calls == 1
+
+
+async def test_an_origin_body_that_breaks_is_not_paid_again_by_everybody():
+    """SEMANTICS 5: one takeover per flight, no retry storms."""
+    gate = asyncio.Event()
+
+    def broken(_request):
+        return Response(200, (JSON,), Stream([b"{"], error=ConnectionResetError("cut"), gate=gate))
+
+    origin = Origin(broken)
+    async with world() as w:
+        calls = [asyncio.ensure_future(w.ask(body(), origin)) for _ in range(20)]
+        await settle()
+        gate.set()
+        seen = await together(*calls)
+
+        assert {type(each) for each in seen} == {ConnectionResetError}
+        assert origin.calls == 2
+        assert not [name for name, _ in w.cache.ledger.counts if name == "fault"]
+        assert w.counted("unpriced-call") == 2  # what began was perhaps paid for
+
+
+async def test_a_stream_over_the_limit_is_passed_on_and_not_held():
+    """SEMANTICS 8: sizes are bounded; who waited for the whole starts anew."""
+    gate = asyncio.Event()
+    long = Origin(Stream(events(" ".join(["word"] * 400)), gate=gate), answer("short"))
+    async with world(max_entry_bytes=4000) as w:
+        response = await asyncio.wait_for(w.cache.serve(w.request(body(stream=True)), long), 5)
+        follower = asyncio.ensure_future(w.ask(body(), long))
+        await settle()
+        gate.set()
+        pieces = [piece async for piece in response.body]
+        recording = response.body._recording
+
+        assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+        assert recording.passing and not recording.events
+        assert (await follower).text == "short"
+        assert w.counted("refused", "too-large") == 1
+        assert w.cache.ledger.spent_picousd == 2 * 1_250_000_000
+
+
+async def test_a_refused_stream_that_its_reader_left_is_not_held():
+    lines = (EVENTS, (b"cache-control", b"no-store"))
+    origin = Origin(lambda _request: Response(200, lines, Stream(events("a b c d"))))
+    async with world() as w:
+        response = await w.cache.serve(w.request(body(stream=True)), origin)
+        recording = response.body._recording
+        await response.body.aclose()
+        await settle()
+
+        assert recording.closed and not recording.events
+
+
+async def test_a_shape_too_large_for_its_share_is_not_held_by_its_hits():
+    """SEMANTICS 8: what L1 holds is within its budget, answers ready to go included."""
+    origin = Origin(answer("x" * 30_000))
+    shapes = ({}, {"stream": True}, {"stream": True, "stream_options": {"include_usage": True}})
+    async with world(memory=MemoryConfig(capacity_bytes=200_000)) as w:
+        for _ in range(2):
+            for shape in shapes:
+                assert (await w.ask(body(**shape), origin)).text == "x" * 30_000
+        (resident,) = w.cache.memory._lru._values.values()
+
+        assert set(resident.heads) == set(resident.renderings) < {"json", "sse", "sse+usage"}
+    assert origin.calls == 1

@@ -192,3 +192,87 @@ async def test_answers_off_the_allow_list_are_not_stored(reply, detail):
         await w.ask(sent, origin)
 
     assert (w.cache.memory.entries, w.counted("refused", detail)) == (0, 1), w.cache.ledger.counts
+
+
+@pytest.mark.parametrize(
+    ("fields", "lines"),
+    [
+        ({}, [(b"cache-control", b"only-if-cached, no-cache")]),
+        ({}, [(b"cache-control", b"only-if-cached, max-age=0")]),
+        ({}, [(b"cache-control", b"only-if-cached, no-store")]),
+        ({"temperature": 0.7}, [(b"cache-control", b"only-if-cached")]),
+        ({"tools": [{"type": "mcp"}]}, [(b"cache-control", b"only-if-cached")]),
+        ({}, [(b"cache-control", b"only-if-cached"), (b"x-portkey-x", b"1")]),
+    ],
+)
+async def test_only_if_cached_never_reaches_the_origin(fields, lines):
+    """RFC 9111 5.2.1.7: a stored response or 504."""
+    origin = Origin(answer())
+    async with world() as w:
+        seen = await w.ask(body(**fields), origin, *lines)
+
+    assert (seen.status, origin.calls) == (504, 0)
+    assert seen.headers[b"cache-control"] == b"private, max-age=0"
+
+
+async def test_an_unstated_temperature_is_said():
+    """SEMANTICS 3: temperature absent: 10 min, detail=unstated."""
+    origin = Origin(answer())
+    async with world() as w:
+        miss = await w.ask(body(temperature=...), origin)
+        hit = await w.ask(body(temperature=...), origin)
+
+    assert miss.cache_status.endswith("; detail=unstated")
+    assert hit.cache_status.endswith("; detail=L1/unstated")
+
+
+async def test_every_answer_is_private_whatever_the_origin_said():
+    """SEMANTICS 4: inference answers go out private, without CDN-Cache-Control, s-maxage or Cache-Tag."""
+    lines = (
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"public, s-maxage=600"),
+        (b"cdn-cache-control", b"max-age=600"),
+        (b"cache-tag", b"x"),
+    )
+    origin = Origin(
+        Response(200, lines, answer(finish="length")),
+        Response(400, lines, b"{}"),
+        Response(200, lines, answer()),
+    )
+    async with world() as w:
+        seen = [await w.ask(body(text), origin) for text in ("a", "b")]
+        seen.append(await w.ask(body(temperature=1), origin))
+
+    for each in seen:
+        assert each.headers[b"cache-control"] == b"private, max-age=0"
+        assert not {b"cdn-cache-control", b"cache-tag"} & set(each.headers)
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("x")])
+async def test_a_stale_answer_does_not_hide_what_is_no_failed_origin(error):
+    """SEMANTICS 3: stale-if-error on connection errors, time-outs and some statuses only."""
+    origin = Origin(answer("old"), error)
+    async with world() as w:
+        await w.ask(body(), origin)
+        w.clock.advance(24 * 3600 + 1)
+        with pytest.raises(type(error)):
+            await w.ask(body(), origin)
+
+
+async def test_an_entry_without_usage_says_why_it_does_not_fit():
+    origin = Origin(Stream(events("a", usage=False)), answer("b"))
+    async with world() as w:
+        await w.ask(body(stream=True), origin)
+        seen = await w.ask(body(), origin)
+
+    assert seen.text == "b"
+    assert seen.cache_status.endswith("detail=no-usage")
+
+
+async def test_a_stream_that_is_answered_as_json_has_no_tag():
+    """SEMANTICS 4: a tag is of the rendering that this request would get."""
+    origin = Origin(answer())
+    async with world() as w:
+        seen = await w.ask(body(stream=True), origin)
+
+    assert b"etag" not in seen.headers

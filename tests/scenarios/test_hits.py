@@ -1,7 +1,5 @@
 """What a second caller gets."""
 
-import hashlib
-
 import pytest
 
 from tests.scenarios.world import EVENTS, OTHER_KEY, Origin, Stream, answer, body, events, world
@@ -78,16 +76,6 @@ async def test_without_a_credential_nothing_is_cached():
 
     assert origin.calls == 2
     assert again.cache_status == "tiered-cache; fwd=bypass; fwd-status=200; detail=no-credential"
-
-
-async def test_two_keys_of_one_tenant_share():
-    """SEMANTICS 1: several keys per tenant, so that a rotated key keeps its entries."""
-    digests = {hashlib.sha256(key).hexdigest(): "acme" for key in (b"rqy_one", b"rqy_two")}
-    origin = Origin(answer())
-    async with world(tenants=digests) as w:
-        await w.ask(body(), origin)
-
-        assert (await w.ask(body(), origin, key=OTHER_KEY)).hit
 
 
 async def test_a_hit_says_what_it_is():

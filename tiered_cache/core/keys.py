@@ -8,6 +8,7 @@ bytes of each of its six parts, so no two partitions have one spelling.
 import hashlib
 import hmac
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Protocol
 
 from msgspec import Struct
@@ -24,7 +25,7 @@ KEY_VERSION = 1
 _FAST_BYTES = 16
 _DIGEST_BYTES = 32
 _VERSION_BYTE = bytes([KEY_VERSION])
-_LANES = 1024
+_LANES_BYTES = 2**20
 _OVERHEAD_BYTES = 700
 """What a remembered body costs beside its own bytes: key, call, container entries."""
 
@@ -42,12 +43,12 @@ class _Digest(Protocol):
 class _Lane:
     """The prepared hash states of one partition, header key fields and query included."""
 
-    __slots__ = ("digest", "seed")
-    weight = 1
+    __slots__ = ("digest", "seed", "weight")
 
-    def __init__(self, seed: int, digest: _Digest) -> None:
+    def __init__(self, seed: int, digest: _Digest, weight: int) -> None:
         self.seed = seed
         self.digest = digest
+        self.weight = weight
 
 
 class _Remembered(Struct, frozen=True):
@@ -81,7 +82,7 @@ class Keyer:
         self._options = options
         self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
         self._inner = hashlib.sha256(_padded(self._derive(b"digest"), 0x36))
-        self._lanes: RecentMap[tuple[str, bytes, bytes, str, str], _Lane] = RecentMap(_LANES)
+        self._lanes: RecentMap[tuple[str, bytes, bytes, str, str], _Lane] = RecentMap(_LANES_BYTES)
         self._memo: RecentMap[int, _Remembered] = RecentMap(memo_bytes - memo_bytes // 8)
         self._seen_tools = ToolMemo(memo_bytes // 8) if memo_bytes else None
 
@@ -158,14 +159,15 @@ class Keyer:
         seed = hmac.digest(self._derive(b"seed"), context, "sha256")
         digest = self._inner.copy()
         digest.update(context)
-        lane = _Lane(int.from_bytes(seed[:8], "little"), digest)
+        lane = _Lane(int.from_bytes(seed[:8], "little"), digest, len(context) + _OVERHEAD_BYTES)
         self._lanes.put(names, lane)
         return lane
 
     def _digest_credentials(self, purpose: bytes, credentials: Sequence[tuple[bytes, bytes]]) -> bytes:
         if not credentials:
             raise ValueError("a call without a credential has no tenant")
-        fields = (part for field in sorted(credentials) for part in field)
+        # Lines of one name keep their order: origins take the first, or the last.
+        fields = (part for field in sorted(credentials, key=itemgetter(0)) for part in field)
         return hmac.digest(self._derive(purpose), _delimited(*fields), "sha256")
 
     def _derive(self, purpose: bytes) -> bytes:

@@ -60,6 +60,7 @@ TRANSITIONS = MappingProxyType(
         (State.START, Event.FORBIDDEN): State.BYPASS,
         (State.START, Event.LOOK): State.LOOKUP,
         (State.START, Event.RELOAD): State.FLIGHT,
+        (State.START, Event.UNSATISFIED): State.UNMET,
         (State.LOOKUP, Event.FRESH): State.HIT,
         (State.LOOKUP, Event.STALE): State.STALE_HIT,
         (State.LOOKUP, Event.ABSENT): State.FLIGHT,

@@ -54,11 +54,14 @@ class Scope(Struct, frozen=True):
         tenant: text that names the tenant; never a credential, only a name or a keyed digest of one.
         origin_id: which upstream the answers come from.
         credential: keyed digest of the credential, to keep one key's 401 from callers with another.
+        shared: an operator's rule lets several credentials share the tenant, so that the origin has to have
+            accepted this one lately.
     """
 
     tenant: str
     origin_id: str
     credential: bytes = b""
+    shared: bool = False
 
 
 class Ask(Struct, frozen=True):
@@ -124,7 +127,7 @@ class Call(Struct, frozen=True):
         service_tier: transport only; names the flight, not the entry.
         determinism: see `Determinism`.
         choices: how many answers were asked for (`n`).
-        json_output: the answer must parse as JSON (response_format json_object, json_schema).
+        json_output: the answer must parse as JSON (response_format json_object, json_schema; vLLM's fields).
         web_search: the origin searches the web for this answer.
         remote_urls: some content part names a remote http(s) URL.
         bypass: reason word why this call is never cached (side effects, state, unresolved model), or None.
@@ -336,6 +339,9 @@ class Answer(Struct, frozen=True):
         form, body, locked, has_usage, model, usage: as in `Entry`.
         content_class: what kind of answer it is.
         short_lived: an answer whose `model` is not the first of a `models` list (fresh at most 60 s).
+        searched: it names sources, so the origin searched, whether the call looked like it or not.
+        expires_at_s: the earliest instant at which something in it ends (`expires_at`, signed URLs), unix time.
+        result_urls: it holds a result URL, or something else that ends, without an instant (at most 10 min).
     """
 
     form: Form
@@ -346,6 +352,9 @@ class Answer(Struct, frozen=True):
     model: str
     usage: Usage
     short_lived: bool = False
+    searched: bool = False
+    expires_at_s: float | None = None
+    result_urls: bool = False
 
 
 class Refusal(Struct, frozen=True):

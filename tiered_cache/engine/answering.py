@@ -4,8 +4,10 @@ from msgspec import Struct
 
 from tiered_cache.core.answers import error_event
 from tiered_cache.core.machine import State
+from tiered_cache.core.policy import Profile, plan
 from tiered_cache.core.validators import matches
 from tiered_cache.core.vocabulary import (
+    Call,
     Entry,
     Fwd,
     Headers,
@@ -47,12 +49,14 @@ class Answering:
     Args:
         store: where renderings are kept.
         ledger: where answers are booked.
+        profile: whose rule has a word for some calls (`unstated`).
         linger_s: passed to flights whose live reader leaves.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, linger_s: float) -> None:
+    def __init__(self, store: Store, ledger: Ledger, profile: Profile, linger_s: float) -> None:
         self._store = store
         self._ledger = ledger
+        self._profile = profile
         self._linger_s = linger_s
         self._ids = heads.RequestIds()
 
@@ -81,12 +85,14 @@ class Answering:
             kind="hit",
             tier="L1",
             ttl_s=entry.lifetime.fresh_s - age_s,
+            detail=self._detail(keyed.call),
             age_s=age_s,
             saved_picousd=entry.usage.cost_picousd,
         )
         row = self._row(request, keyed, outcome)
         head = Head(int(age_s), heads.stored_answer(entry, rendering, outcome), rendering, outcome, row)
-        resident.heads[keyed.shape] = head
+        if resident.renderings.get(keyed.shape) is rendering:  # else it weighs too much to be held
+            resident.heads[keyed.shape] = head
         return head
 
     def _row(self, request: Request, keyed: Keyed, outcome: Outcome) -> LedgerRow:
@@ -99,10 +105,22 @@ class Answering:
             case State.HIT | State.STALE_HIT | State.FALLBACK:
                 return self._from_store(state, lookup)
             case State.UNMET:
-                self._ledger.count("unmet")
-                return Response(504, ((b"content-type", b"application/json"),), _UNMET)
+                return self.unmet()
             case _:
                 return self._delivered(lookup)
+
+    def unmet(self) -> Response:
+        """504 for only-if-cached without a usable entry (RFC 9111 §5.2.1.7)."""
+        self._ledger.count("unmet")
+        lines = (
+            (b"content-type", b"application/json"),
+            (b"cache-control", heads.private(None)),
+            (b"x-request-id", self._ids()),
+        )
+        return Response(504, lines, _UNMET)
+
+    def _detail(self, call: Call) -> str | None:
+        return plan(self._profile, call).detail
 
     def _from_store(self, state: State, lookup: Lookup) -> Response:
         candidate = lookup.served
@@ -117,7 +135,7 @@ class Answering:
             fwd="stale" if fell_back else None,
             fwd_status=status if fell_back else None,
             ttl_s=left_s,
-            detail="stale-if-error" if fell_back else None,
+            detail="stale-if-error" if fell_back else self._detail(lookup.keyed.call),
             age_s=candidate.age_s,
             saved_picousd=entry.usage.cost_picousd,
         )
@@ -163,9 +181,12 @@ class Answering:
             collapsed=not lookup.led,
             detail=lookup.detail,
         )
-        if not lookup.led:
+        if lookup.led:
+            headers = heads.led(landing.headers, outcome, None)
+        else:
             self._ledger.count("collapsed-error", str(landing.status))
-        return Response(landing.status, heads.passed_on(landing.headers, outcome), landing.body, outcome)
+            headers = (*heads.shared_error(landing.headers, outcome), (b"x-request-id", self._ids()))
+        return Response(landing.status, headers, landing.body, outcome)
 
     def _led(self, lookup: Lookup, landing: Landing, entry: Entry) -> Response:
         outcome = Outcome(
@@ -176,13 +197,16 @@ class Answering:
             ttl_s=entry.lifetime.fresh_s if landing.stored else None,
             detail=landing.detail or lookup.detail,
         )
-        if not landing.stored:
-            return Response(200, heads.passed_on(landing.headers, outcome), landing.body, outcome)
-        etag = self._leaders_etag(lookup.keyed, landing, entry)
+        etag = self._leaders_etag(lookup.keyed, landing, entry) if landing.stored else None
         return Response(200, heads.led(landing.headers, outcome, etag), landing.body, outcome)
 
     def _leaders_etag(self, keyed: Keyed, landing: Landing, entry: Entry) -> bytes | None:
-        """The tag that hits will carry: weak here where a hit's bytes differ (its `usage.cost` is 0)."""
+        """The tag that hits will carry: weak here where a hit's bytes differ (its `usage.cost` is 0).
+
+        None where the origin answered in another form than hits will have.
+        """
+        if (entry.form == "json") != (keyed.shape == "json"):
+            return None
         rendering = self._store.landed_rendering(keyed, landing.resident, entry)
         if rendering is None:
             return None
@@ -216,10 +240,10 @@ class Answering:
                 self._ledger.spend(usage)
 
         response = metered(request.endpoint, response, book)
-        return Response(response.status, heads.passed_on(response.headers, outcome), response.body, outcome)
+        return Response(response.status, heads.led(response.headers, outcome, None), response.body, outcome)
 
 
 def _fwd(lookup: Lookup) -> Fwd:
-    if lookup.reload:
+    if lookup.terms.reload:
         return "request"
     return "uri-miss" if lookup.fallback is None else "stale"

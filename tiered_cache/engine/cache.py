@@ -7,7 +7,7 @@ from typing import Any
 from tiered_cache.core.directives import SDK_DEFAULT
 from tiered_cache.core.freshness import Verdict, judge
 from tiered_cache.core.machine import State
-from tiered_cache.core.policy import plan
+from tiered_cache.core.policy import Plan, plan
 from tiered_cache.core.vocabulary import (
     PLAIN,
     Ask,
@@ -31,7 +31,7 @@ from tiered_cache.engine.config import CacheConfig
 from tiered_cache.engine.credentials import Credentials
 from tiered_cache.engine.flight import Flights
 from tiered_cache.engine.ledger import Ledger
-from tiered_cache.engine.lookup import Driver, Lookup
+from tiered_cache.engine.lookup import Driver, Lookup, Terms
 from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.store import Store
 from tiered_cache.errors import CacheClosedError, RequestError
@@ -72,12 +72,18 @@ class Cache:
         self._store = Store(parts.memory, parts.lower, self._background, self.ledger, parts.clock)
         self._flights = Flights()
         pump = Pump(
-            self._store, self._flights, self.ledger, parts.profile, parts.clock, config.max_entry_bytes
+            self._store,
+            self._flights,
+            self.ledger,
+            self._credentials,
+            profile=parts.profile,
+            clock=parts.clock,
+            max_entry_bytes=config.max_entry_bytes,
         )
         self._driver = Driver(
             self._store, self._flights, pump, self._background, parts.clock, config.linger_s
         )
-        self._answering = Answering(self._store, self.ledger, config.linger_s)
+        self._answering = Answering(self._store, self.ledger, parts.profile, config.linger_s)
         self._closed = False
 
     @classmethod
@@ -138,15 +144,24 @@ class Cache:
     def peek(self, request: Request) -> Response | None:
         """The answer, if L1 holds a fresh one: no task, no thread, no lock, no network.
 
+        A fault of ours is counted and found nothing.
+
         Raises:
             RequestError: the body is empty or is not JSON.
         """
         if len(request.body) > self.config.max_body_bytes:
             return None
-        keyed = self._keyer.key(request)
-        if isinstance(keyed, Bypass):
+        try:
+            keyed = self._keyer.key(request)
+            return None if isinstance(keyed, Bypass) else self._fresh_in_memory(request, keyed)
+        except RequestError:
+            raise
+        except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
+            self._fault(error)
             return None
-        return self._fresh_in_memory(request, keyed)
+
+    def _fault(self, error: Exception) -> None:
+        self.ledger.count("fault", f"engine:{type(error).__name__}")
 
     def _fresh_in_memory(self, request: Request, keyed: Keyed) -> Response | None:
         resident = self.memory.find(keyed.key)
@@ -159,7 +174,7 @@ class Cache:
             fresh = self._may_reuse(request) and (
                 judge(resident.entry.lifetime, now - resident.born_s, request.ask) is Verdict.FRESH
             )
-        if not fresh or self._credentials.is_closed(request.scope):
+        if not fresh or self._credentials.is_closed(request.scope, now):
             return None
         return self._answering.hit(request, keyed, resident, now)
 
@@ -186,13 +201,15 @@ class Cache:
         except RequestError:
             raise
         except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
-            self.ledger.count("fault", f"engine:{type(error).__name__}")
+            self._fault(error)
             answered = Bypass("engine-fault")
         if isinstance(answered, Response):
             return answered
-        if isinstance(answered, Bypass):
-            return await self._forward(request, origin, answered)
-        raise answered
+        if not isinstance(answered, Bypass):
+            raise answered
+        if request.ask.only_if_cached:
+            return self._answering.unmet()
+        return await self._forward(request, origin, answered)
 
     async def _answer(self, request: Request, origin: Origin) -> Response | BaseException | Bypass:
         """The response, the origin's failure, or the reason word of a call to be forwarded uncached."""
@@ -207,28 +224,27 @@ class Cache:
     async def _beyond_memory(
         self, request: Request, keyed: Keyed, origin: Origin
     ) -> Response | BaseException | Bypass:
-        call, ask = keyed.call, request.ask
-        if ask.no_store:
-            return Bypass(_NO_STORE, call.model)
-        intended = plan(self._profile, call)
-        if not intended.store:
-            return Bypass(intended.detail or "policy", call.model)
-        closed = self._credentials.is_closed(request.scope)
-        lookup = Lookup(
-            keyed,
-            request,
-            origin,
-            reload=ask.no_cache or closed,
+        intended = plan(self._profile, keyed.call)
+        closed = self._credentials.is_closed(request.scope, self._monotonic())
+        terms = Terms(
+            reload=request.ask.no_cache or closed,
             collapse=intended.collapse,
-            arrived_after=self._flights.launched,
+            after=self._flights.launched if request.ask.no_cache else 0,
+            own_leader=closed,  # an answer to others says nothing of this credential
+            forbidden=_forbidden(request, intended),
+            detail=intended.detail,
         )
+        lookup = Lookup(keyed, request, origin, terms)
         state = await self._driver.run(lookup)
-        if lookup.landing is not None and lookup.led:
-            self._credentials.note(request.scope, lookup.landing.status)
-        if state is State.STALE_HIT:
-            self._driver.refresh(lookup)
-        if state is State.FAIL:
-            return self._failure(lookup)
+        match state:
+            case State.BYPASS:
+                return Bypass(str(lookup.terms.forbidden), keyed.call.model)
+            case State.FAIL:
+                return self._failure(lookup)
+            case State.STALE_HIT:
+                self._driver.refresh(lookup)
+            case _:
+                pass
         return self._answering.finish(state, lookup)
 
     @staticmethod
@@ -242,7 +258,7 @@ class Cache:
     async def _forward(self, request: Request, origin: Origin, bypass: Bypass) -> Response:
         self.ledger.upstream_calls += 1
         response = await origin(request)
-        self._credentials.note(request.scope, response.status)
+        self._credentials.note(request.scope, response.status, self._monotonic())
         fwd: Fwd = "request" if bypass.detail == _NO_STORE else "bypass"
         outcome = Outcome(kind="bypass", fwd=fwd, fwd_status=response.status, detail=bypass.detail)
         return self._answering.forwarded(request, bypass.model, response, outcome)
@@ -274,3 +290,10 @@ class Cache:
     def health(self) -> tuple[TierHealth, ...]:
         """State and failure counts of each tier below memory."""
         return self._store.health()
+
+
+def _forbidden(request: Request, intended: Plan) -> str | None:
+    """Why a call that could be keyed is not looked up."""
+    if request.ask.no_store:
+        return _NO_STORE
+    return None if intended.store else intended.detail or intended.rule

@@ -2,12 +2,15 @@
 
 from msgspec import Struct
 
-from tiered_cache.core.directives import HARMLESS, read_ask
+from tiered_cache.core.directives import HARMLESS, OWN_PREFIX, read_ask
 from tiered_cache.core.memo import RecentMap
 from tiered_cache.core.vocabulary import Ask, Headers, Scope
 from tiered_cache.engine.credentials import CREDENTIAL_FIELDS, Credentials
 
 _MEMO_BYTES = 2**20
+_CONNECTION = b"connection"
+_USUAL = frozenset({b"keep-alive", b"close", b"upgrade", b"te", b"http2-settings"})
+_OURS = frozenset({b"cache-control", b"if-none-match"})
 _OVERHEAD_BYTES = 600
 """What remembered lines cost beside their bytes: tuples, scope, container entries."""
 
@@ -37,7 +40,7 @@ class Callers:
     def __init__(self, credentials: Credentials, key_headers: frozenset[bytes]) -> None:
         self._credentials = credentials
         self._key_headers = key_headers
-        self._inert = HARMLESS - CREDENTIAL_FIELDS - key_headers
+        self._inert = HARMLESS - CREDENTIAL_FIELDS - key_headers - {_CONNECTION}
         self._seen: RecentMap[Headers, Caller] = RecentMap(_MEMO_BYTES)
 
     def read(self, headers: Headers, query: bytes) -> Caller:
@@ -53,4 +56,22 @@ class Callers:
 
     def _read(self, told: Headers, query: bytes) -> Caller:
         weight = _OVERHEAD_BYTES + sum(len(name) + len(value) for name, value in told)
-        return Caller(self._credentials.scope(told, query), read_ask(told, self._key_headers), weight)
+        arriving = _end_to_end(told)
+        return Caller(self._credentials.scope(arriving, query), read_ask(arriving, self._key_headers), weight)
+
+
+def _end_to_end(told: Headers) -> Headers:
+    """The lines but those that do not reach the origin, as Connection lists them (RFC 9110 §7.6.1).
+
+    What is meant for a cache is meant for us even then.
+    """
+    listed = {
+        token.strip().lower() for name, value in told if name == _CONNECTION for token in value.split(b",")
+    }
+    if listed <= _USUAL:
+        return told
+    return tuple(line for line in told if line[0] not in listed or _is_ours(line[0]))
+
+
+def _is_ours(name: bytes) -> bool:
+    return name in _OURS or name.startswith(OWN_PREFIX)

@@ -1,6 +1,9 @@
 """Who is asking: credentials to scopes, and the credentials that the origin has turned away."""
 
 import hashlib
+from collections import Counter
+from math import inf
+from typing import TypeVar
 
 from tiered_cache.core.keys import Keyer
 from tiered_cache.core.vocabulary import Headers, Scope
@@ -8,11 +11,18 @@ from tiered_cache.core.vocabulary import Headers, Scope
 CREDENTIAL_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
 """Header fields that say who asks; every one present is part of the credential."""
 
+V = TypeVar("V")
+
+AUTH_TTL_S = 600.0
+"""How long a 2xx of the origin vouches for a credential in a partition that others share."""
+
 _REMEMBERED = 4096
+_SCHEMES = frozenset({b"", b"bearer", b"basic"})
+_KEY_FIELDS = CREDENTIAL_FIELDS - {b"cookie"}
 
 
 class Credentials:
-    """Scopes by credential, made once each.
+    """Scopes by credential, and what the origin thinks of each.
 
     Args:
         keyer: makes the keyed digests.
@@ -24,50 +34,72 @@ class Credentials:
         self._keyer = keyer
         self._origin_id = origin_id
         self._tenants = tenants
-        self._scopes: dict[tuple[tuple[bytes, bytes], ...], Scope] = {}
-        self._closed: dict[bytes, None] = {}
+        sizes = Counter(tenants.values())
+        self._shared = frozenset(tenant for tenant, keys in sizes.items() if keys > 1)
+        self._closed: dict[Scope, None] = {}
+        self._vouched_s: dict[Scope, float] = {}
 
     def scope(self, headers: Headers, query: bytes) -> Scope | None:
-        """The scope of a call's credentials, every field present counted; None when there is none."""
-        found = tuple(line for line in headers if line[0] in CREDENTIAL_FIELDS)
+        """The scope of a call's credentials, every field present counted; None when there is none.
+
+        A field without a credential in it (`Authorization: Bearer`, `?key=`) is none: callers who have
+        nothing to show share nothing.
+        """
+        found = tuple(line for line in headers if line[0] in CREDENTIAL_FIELDS and _shows(line[1]))
         if b"key=" in query:
-            found += tuple((b"?key", word[4:]) for word in query.split(b"&") if word.startswith(b"key="))
+            keys = [word[4:] for word in query.split(b"&") if word.startswith(b"key=")]
+            found += tuple((b"?key", key) for key in keys if key)
         if not found:
             return None
-        scope = self._scopes.get(found)
-        if scope is None:
-            scope = self._new_scope(found)
-        return scope
-
-    def _new_scope(self, found: tuple[tuple[bytes, bytes], ...]) -> Scope:
-        tenant = self._tenants.get(bare_key_digest(found[0])) if len(found) == 1 else None
+        tenant = self._tenant_in_table(found)
+        shared = tenant in self._shared
         if tenant is None:
             tenant = self._keyer.tenant_of(found)
-        scope = Scope(tenant, self._origin_id, self._keyer.credential_digest(found))
-        if len(self._scopes) >= _REMEMBERED:
-            self._scopes.clear()
-        self._scopes[found] = scope
-        return scope
+        return Scope(tenant, self._origin_id, self._keyer.credential_digest(found), shared)
+
+    def _tenant_in_table(self, found: tuple[tuple[bytes, bytes], ...]) -> str | None:
+        if len(found) != 1 or found[0][0] not in _KEY_FIELDS:
+            return None
+        return self._tenants.get(bare_key_digest(found[0]))
 
     def named(self, tenant: str, credential: bytes) -> Scope:
         """The scope of a tenant that the embedder names."""
         digest = self._keyer.credential_digest([(b"embedder", credential)]) if credential else b""
         return Scope(tenant, self._origin_id, digest)
 
-    def note(self, scope: Scope | None, status: int) -> None:
-        """A 401 or 403 closes the credential's own partition until its next 2xx."""
+    def note(self, scope: Scope | None, status: int, now: float) -> None:
+        """What the origin answered to this credential at `now`.
+
+        A 401 or 403 closes its partition to it until its next 2xx; a 2xx vouches for it where it shares one.
+        """
         if scope is None:
             return
         if status in {401, 403}:
-            if len(self._closed) >= _REMEMBERED:
-                del self._closed[next(iter(self._closed))]
-            self._closed[scope.credential] = None
-        elif 200 <= status < 300 and self._closed:
-            self._closed.pop(scope.credential, None)
+            self._vouched_s.pop(scope, None)
+            _remember(self._closed, scope, None)
+        elif 200 <= status < 300:
+            self._closed.pop(scope, None)
+            if scope.shared:
+                _remember(self._vouched_s, scope, now)
 
-    def is_closed(self, scope: Scope | None) -> bool:
-        """Whether the origin turned this credential away last."""
-        return bool(self._closed) and scope is not None and scope.credential in self._closed
+    def is_closed(self, scope: Scope | None, now: float) -> bool:
+        """Whether this credential may not be answered from store: turned away last, or not vouched for."""
+        if scope is None:
+            return False
+        if scope.shared and not now - self._vouched_s.get(scope, -inf) < AUTH_TTL_S:
+            return True
+        return bool(self._closed) and scope in self._closed
+
+
+def _remember(notes: dict[Scope, V], scope: Scope, note: V) -> None:
+    notes.pop(scope, None)
+    notes[scope] = note
+    if len(notes) > _REMEMBERED:
+        del notes[next(iter(notes))]
+
+
+def _shows(value: bytes) -> bool:
+    return value.strip().lower() not in _SCHEMES
 
 
 def bare_key_digest(line: tuple[bytes, bytes]) -> str:

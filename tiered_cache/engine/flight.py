@@ -60,18 +60,26 @@ class Flight:
         name: what others join it by.
         keyed, request, origin: the leader's call.
         began_s: when it was started (monotonic).
-        number: its place in the order of all flights; 0 until others may join it.
+        number: its place in the order of all flights.
+        reload: begun by a caller who wants an answer newer than any there is.
         generation: 0, or 1 for the one takeover after a failed flight.
         head: done once the response's status and headers are known (see `status`, `headers`).
         streaming: the response is an event stream, which `recording` holds.
-        released: the headers forbade sharing; followers start anew.
-        superseded: a newer flight was begun by a no-cache call; this one's answer is not stored.
-        asking: the origin callable is at work, so an exception is the origin's and not ours.
+        landed: done once the whole answer is judged, before a slow origin has closed the connection.
+        released: the answer cannot be shared; followers start anew.
+        asking: the origin is at work (its callable or its body), so an exception is its own, not ours.
         callers: how many wait for it.
     """
 
     def __init__(
-        self, keyed: Keyed, request: Request, origin: Origin, began_s: float, generation: int
+        self,
+        keyed: Keyed,
+        request: Request,
+        origin: Origin,
+        began_s: float,
+        *,
+        generation: int = 0,
+        reload: bool = False,
     ) -> None:
         self.name = flight_name(keyed)
         self.keyed = keyed
@@ -80,12 +88,14 @@ class Flight:
         self.began_s = began_s
         self.number = 0
         self.generation = generation
-        self.head: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.reload = reload
+        loop = asyncio.get_running_loop()
+        self.head: asyncio.Future[None] = loop.create_future()
+        self.landed: asyncio.Future[Landing] = loop.create_future()
         self.recording = Recording()
         self.status = 0
         self.headers: Headers = ()
         self.streaming = False
-        self.superseded = False
         self.released = False
         self.asking = False
         self.callers = 0
@@ -106,6 +116,17 @@ class Flight:
         self._headed_s = asyncio.get_running_loop().time()
         if not self.head.done():
             self.head.set_result(None)
+
+    def land(self, landing: Landing) -> None:
+        """Give the waiters what it ended in."""
+        if not self.landed.done():
+            self.landed.set_result(landing)
+
+    def release(self) -> None:
+        """Send the followers on their own ways: what comes cannot be shared."""
+        self.released = True
+        if not self.landed.done() and self.head.done():
+            self.landed.cancel()
 
     def join(self) -> None:
         """Count a caller in; a lingering flight lives again."""
@@ -134,13 +155,22 @@ class Flight:
         if self.task is not None:
             self.task.cancel()
 
-    def done(self) -> None:
-        """Drop the timer of an ended flight."""
+    def done(self, task: asyncio.Task[Landing]) -> None:
+        """End with its task: nobody is left waiting, whatever happened."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if not self.head.done():
             self.head.cancel()
+        if self.landed.done():
+            return
+        if task.cancelled():
+            self.landed.cancel()
+        elif (error := task.exception()) is not None:
+            self.landed.set_exception(error)
+            self.landed.exception()  # there may be nobody to look at it
+        else:
+            self.landed.set_result(task.result())
 
 
 HIT_FOR_MISS_S = 60.0
@@ -149,16 +179,34 @@ HIT_FOR_MISS_S = 60.0
 _REFUSED_KEYS = 10_000
 
 
+class _Air:
+    """What is known of a key while calls of it are under way.
+
+    Attributes:
+        flights: how many there are.
+        filled_by: number of the flight whose answer was stored last; 0 for none.
+        filled_at: number of the latest flight of all when that was stored.
+    """
+
+    __slots__ = ("filled_at", "filled_by", "flights")
+
+    def __init__(self) -> None:
+        self.flights = 0
+        self.filled_by = 0
+        self.filled_at = 0
+
+
 class Flights:
     """The flights of this process by name, and the keys for which nobody waits (hit-for-miss).
 
     Attributes:
-        launched: how many could be joined so far; the number of the latest.
+        launched: how many there were so far; the number of the latest.
     """
 
     def __init__(self) -> None:
         self.launched = 0
         self._by_name: dict[FlightName, Flight] = {}
+        self._air: dict[CacheKey, _Air] = {}
         self._alone_until_s: dict[CacheKey, float] = {}
 
     def miss_for_a_while(self, key: CacheKey, now: float) -> None:
@@ -189,16 +237,40 @@ class Flights:
                 return flight
         return None
 
-    def register(self, flight: Flight) -> None:
-        """Let others join; an older flight of this name keeps its callers and loses its right to store."""
+    def launch(self, flight: Flight, *, joinable: bool) -> None:
+        """Number a flight that begins, and let others join it if they may."""
         self.launched += 1
         flight.number = self.launched
-        older = self._by_name.get(flight.name)
-        if older is not None:
-            older.superseded = True
-        self._by_name[flight.name] = flight
+        self._air.setdefault(flight.name.key, _Air()).flights += 1
+        if joinable:
+            self._by_name[flight.name] = flight
+
+    def may_store(self, flight: Flight) -> bool:
+        """Whether its answer is the one to keep: the first whole one, or one asked for to replace it.
+
+        Entries are named by the key alone, so flights of every mode and service tier count. A reload gives
+        way to a younger flight only; any other gives way to what was stored since it began.
+        """
+        air = self._air.get(flight.name.key)
+        if air is None or air.filled_by == 0:
+            return True
+        return flight.number > (air.filled_by if flight.reload else air.filled_at)
+
+    def stored(self, flight: Flight) -> None:
+        """Note that its answer has become the entry."""
+        air = self._air.get(flight.name.key)
+        if air is not None:
+            air.filled_by, air.filled_at = flight.number, self.launched
 
     def forget(self, flight: Flight) -> None:
         """Let nobody join any more."""
         if self._by_name.get(flight.name) is flight:
             del self._by_name[flight.name]
+
+    def end(self, flight: Flight) -> None:
+        """Forget a flight for good. What it knew of its key goes with the last one under way."""
+        self.forget(flight)
+        air = self._air[flight.name.key]
+        air.flights -= 1
+        if air.flights == 0:
+            del self._air[flight.name.key]

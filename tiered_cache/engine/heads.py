@@ -6,9 +6,11 @@ import secrets
 
 from tiered_cache.core.accounting import usd_text
 from tiered_cache.core.status import cache_status
+from tiered_cache.core.stored_fields import stored_headers
 from tiered_cache.core.vocabulary import Entry, Headers, Outcome, Rendering
 
 _OURS = frozenset({b"cache-status", b"age", b"etag", b"content-length"})
+_OF_ERRORS = frozenset({b"content-type", b"retry-after", b"retry-after-ms"})
 _ANSWERED = _OURS | {b"cache-control", b"cdn-cache-control", b"cache-tag", b"expires", b"vary", b"pragma"}
 
 
@@ -55,13 +57,19 @@ def passed_on(headers: Headers, outcome: Outcome) -> Headers:
 
 
 def led(headers: Headers, outcome: Outcome, etag: bytes | None) -> Headers:
-    """Field lines of a leader's answer: the origin's, under our Cache-Control."""
+    """Field lines of the origin's own answer on an inference route: under our Cache-Control, no other."""
     earlier = b", ".join(value for name, value in headers if name == b"cache-status")
     kept = [line for line in headers if line[0] not in _ANSWERED]
     kept.append((b"cache-control", private(outcome.ttl_s)))
     if etag is not None:
         kept.append((b"etag", etag))
     return (*kept, (b"cache-status", cache_status(outcome, earlier=earlier)))
+
+
+def shared_error(headers: Headers, outcome: Outcome) -> Headers:
+    """Field lines of an error for those who waited for another's call, without that one's own exchange."""
+    lines = [line for line in headers if line[0] in _OF_ERRORS]
+    return led((*lines, *stored_headers(headers)), outcome, None)
 
 
 def not_modified(headers: Headers) -> Headers:

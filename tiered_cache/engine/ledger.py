@@ -62,6 +62,8 @@ SAVING_KINDS = frozenset({"hit", "stale", "revalidated", "collapsed"})
 """Outcomes whose cost was saved; every other kind that has a cost was paid."""
 
 _LIMIT = 10_000
+_LONGEST_MODEL = 200
+"""Model ids are the caller's text: what is booked under one is bounded."""
 
 
 class Ledger:
@@ -80,7 +82,7 @@ class Ledger:
 
     def row(self, tenant: str, model: str, tier: str, kind: str) -> LedgerRow:
         """The row of these words, made at first use."""
-        name = (tenant, model, tier, kind)
+        name = (tenant, model[:_LONGEST_MODEL], tier, kind)
         row = self._rows.get(name)
         if row is None:
             row = self._new_row(name)

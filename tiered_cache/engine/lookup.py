@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from msgspec import Struct
+
 from tiered_cache.core.freshness import Verdict, judge, stale_if_error_allowed
 from tiered_cache.core.machine import TERMINAL, Event, State, advance
 from tiered_cache.core.vocabulary import Keyed, Origin, Rendering, Request
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.flight import Flight, FlightName, Flights, Landing, flight_name
 from tiered_cache.engine.pump import Pump
-from tiered_cache.engine.store import Candidate, Store
+from tiered_cache.engine.store import Candidate, Store, Unfit
 from tiered_cache.errors import OriginError, OriginTimeoutError, OriginUnreachableError
 from tiered_cache.tiers.base import Clock
 
@@ -20,49 +22,58 @@ _RELEASES = 2
 """How often a caller may be sent back to start before it leads a flight of its own."""
 
 
+class Terms(Struct, frozen=True, kw_only=True):
+    """What rule, caller and credential allow, known before anything is looked up.
+
+    Attributes:
+        reload: nothing stored will do.
+        collapse: the rule lets it join and be joined.
+        after: only a flight with a higher number will do.
+        own_leader: only a flight whose leader has this caller's credential will do.
+        forbidden: why it is not looked up at all, or None.
+        detail: what the rule says of every such call.
+    """
+
+    reload: bool = False
+    collapse: bool = True
+    after: int = 0
+    own_leader: bool = False
+    forbidden: str | None = None
+    detail: str | None = None
+
+
 class Lookup:
     """One call on its way through the table.
 
     Attributes:
         keyed, request, origin: the call.
-        reload: only an answer newer than this call will do.
-        collapse: the rule lets it join and be joined.
-        arrived_after: number of the latest flight when it came.
+        terms: what is allowed.
         served: the fresh or stale entry it is answered from.
         fallback: the youngest entry within stale-if-error met on the way.
-        detail: reason word for Cache-Status.
+        detail: reason word for Cache-Status; at first the rule's.
         flight, landing: what it led or followed, and how that ended.
         led: it led that flight.
         failure: why there is no answer.
+        timed_out: this caller's own time-out ran out.
         origin_failed: the failure is the origin's, not ours.
         rendering: a follower's answer.
     """
 
-    def __init__(
-        self,
-        keyed: Keyed,
-        request: Request,
-        origin: Origin,
-        *,
-        reload: bool,
-        collapse: bool,
-        arrived_after: int,
-    ) -> None:
+    def __init__(self, keyed: Keyed, request: Request, origin: Origin, terms: Terms) -> None:
         self.keyed = keyed
         self.request = request
         self.origin = origin
-        self.reload = reload
-        self.collapse = collapse
-        self.arrived_after = arrived_after
+        self.terms = terms
         self.served: Candidate | None = None
         self.stale: Candidate | None = None
         self.fallback: Candidate | None = None
-        self.detail: str | None = None
+        self.detail = terms.detail
         self.flight: Flight | None = None
         self.landing: Landing | None = None
         self.led = False
         self.failure: BaseException | None = None
         self.origin_failed = False
+        self.timed_out = False
         self.rendering: Rendering | None = None
         self.generation = 0
         self.releases = 0
@@ -114,12 +125,17 @@ class Driver:
         return state
 
     async def _start(self, lookup: Lookup) -> Event:
-        return Event.RELOAD if lookup.reload else Event.LOOK
+        barred = lookup.terms.forbidden is not None or lookup.terms.reload
+        if barred and lookup.request.ask.only_if_cached:
+            return Event.UNSATISFIED
+        if lookup.terms.forbidden is not None:
+            return Event.FORBIDDEN
+        return Event.RELOAD if lookup.terms.reload else Event.LOOK
 
     async def _look(self, lookup: Lookup) -> Event:
         async for candidate in self._store.candidates(lookup.keyed.key, lookup.keyed.shape):
-            if candidate is None:
-                lookup.detail = "shape-locked"
+            if isinstance(candidate, Unfit):
+                lookup.detail = candidate.detail
             elif self._weigh(lookup, candidate):
                 return Event.FRESH
         if lookup.stale is not None:
@@ -141,11 +157,12 @@ class Driver:
 
     async def _board(self, lookup: Lookup) -> Event:
         now = self._clock.monotonic()
-        waits = lookup.collapse and not self._flights.is_alone(lookup.keyed.key, now)
-        if not waits or lookup.releases > _RELEASES:
+        # An SDK's retry joins what its first try began, hit-for-miss or not.
+        alone = self._flights.is_alone(lookup.keyed.key, now) and not lookup.request.ask.retry
+        if alone or not lookup.terms.collapse or lookup.releases > _RELEASES:
             return Event.LEADS
-        flight = self._flights.find(lookup.joinable, lookup.arrived_after if lookup.reload else 0)
-        if flight is None:
+        flight = self._flights.find(lookup.joinable, lookup.terms.after)
+        if flight is None or (lookup.terms.own_leader and not _same_credential(lookup, flight)):
             return Event.LEADS
         lookup.flight, lookup.led = flight, False
         flight.join()
@@ -153,21 +170,27 @@ class Driver:
 
     async def _recheck(self, lookup: Lookup) -> Event:
         """L1 again: another flight may have landed while the lower tiers were asked. Never suspends."""
-        resident = None if lookup.reload else self._store.memory.find(lookup.keyed.key)
+        resident = None if lookup.terms.reload else self._store.memory.find(lookup.keyed.key)
         if resident is None:
             return Event.ABSENT
         candidate = self._store.in_memory(lookup.keyed.key, resident, lookup.keyed.shape)
-        fresh = candidate is not None and self._weigh(lookup, candidate)
+        fresh = isinstance(candidate, Candidate) and self._weigh(lookup, candidate)
         return Event.FRESH if fresh else Event.ABSENT
 
     def launch(self, lookup: Lookup) -> Flight:
         """Start the flight that `lookup` leads; its task is held until it lands."""
         now = self._clock.monotonic()
-        flight = Flight(lookup.keyed, lookup.request, lookup.origin, now, lookup.generation)
-        if lookup.collapse:
-            self._flights.register(flight)
+        flight = Flight(
+            lookup.keyed,
+            lookup.request,
+            lookup.origin,
+            now,
+            generation=lookup.generation,
+            reload=lookup.terms.reload,
+        )
+        self._flights.launch(flight, joinable=lookup.terms.collapse)
         task = self._background.start(self._pump.fly(flight))
-        task.add_done_callback(lambda _: self._landed(flight))
+        task.add_done_callback(lambda ended: self._landed(flight, ended))
         flight.task = task
         return flight
 
@@ -176,9 +199,9 @@ class Driver:
         if self._flights.find(lookup.joinable) is None:
             self.launch(lookup)
 
-    def _landed(self, flight: Flight) -> None:
-        self._flights.forget(flight)
-        flight.done()
+    def _landed(self, flight: Flight, task: asyncio.Task[Landing]) -> None:
+        self._flights.end(flight)
+        flight.done(task)
         self._pump.note_end(flight)
 
     async def _forward(self, lookup: Lookup) -> Event:
@@ -186,10 +209,11 @@ class Driver:
         lookup.flight, lookup.led = flight, True
         flight.join()
         try:
-            await asyncio.wait({flight.head})
+            deadline = _Deadline(lookup.request.ask.read_timeout_s)
+            await asyncio.wait({flight.head}, timeout=deadline.left_s())
             if flight.streaming:
                 return Event.ANSWERED
-            event = await self._outcome(lookup, flight, None)
+            event = await self._outcome(lookup, flight, deadline)
         except asyncio.CancelledError:
             flight.leave(self._linger_s)
             raise
@@ -199,12 +223,13 @@ class Driver:
     async def _follow(self, lookup: Lookup) -> Event:
         flight = lookup.flight
         assert flight is not None
-        timeout_s = lookup.request.ask.read_timeout_s
+        deadline = _Deadline(lookup.request.ask.read_timeout_s)
         try:
-            done, _ = await asyncio.wait({flight.head}, timeout=timeout_s)
-            if done and flight.released:
+            await asyncio.wait({flight.head}, timeout=deadline.left_s())
+            if not flight.released:
+                event = await self._outcome(lookup, flight, deadline)
+            if flight.released:
                 return self._start_anew(lookup)
-            event = await self._outcome(lookup, flight, timeout_s)
         finally:
             flight.leave(self._linger_s)
         return self._shared(lookup, flight, event)
@@ -215,10 +240,8 @@ class Driver:
         if event is Event.FAILED_STALE:
             return event
         if landing is None:
-            takes_over = flight.generation == 0 and not isinstance(lookup.failure, OriginTimeoutError)
-            if takes_over and lookup.generation == 0:
+            if flight.generation == 0 == lookup.generation and not lookup.timed_out:
                 lookup.generation = 1
-                lookup.failure, lookup.origin_failed = None, False
                 return self._start_anew(lookup)
             return event
         if landing.status in _CREDENTIAL_STATUSES and not _same_credential(lookup, flight):
@@ -232,24 +255,24 @@ class Driver:
     def _start_anew(self, lookup: Lookup) -> Event:
         lookup.releases += 1
         lookup.flight = lookup.landing = None
+        lookup.failure, lookup.origin_failed = None, False
         return Event.RELEASED
 
-    async def _outcome(self, lookup: Lookup, flight: Flight, timeout_s: float | None) -> Event:
+    async def _outcome(self, lookup: Lookup, flight: Flight, deadline: "_Deadline") -> Event:
         """Wait for the landing; a failure or an error status may give way to the fallback."""
-        task = flight.task
-        assert task is not None
-        done, _ = await asyncio.wait({task}, timeout=timeout_s)
+        landed = flight.landed
+        done, _ = await asyncio.wait({landed}, timeout=deadline.left_s())
         if not done:
-            lookup.failure = OriginTimeoutError("the call that was joined outlasted this caller's time-out")
-            lookup.origin_failed = True
-        elif task.cancelled():
+            lookup.failure = OriginTimeoutError("the origin's answer outlasted this caller's time-out")
+            lookup.origin_failed = lookup.timed_out = True
+        elif landed.cancelled():
             lookup.failure = OriginUnreachableError("the call was given up before the origin answered")
             lookup.origin_failed = True
-        elif (error := task.exception()) is not None:
+        elif (error := landed.exception()) is not None:
             lookup.failure = error
             lookup.origin_failed = flight.asking or isinstance(error, OriginError)
         else:
-            lookup.landing = task.result()
+            lookup.landing = landed.result()
         return self._weigh_failure(lookup)
 
     def _weigh_failure(self, lookup: Lookup) -> Event:
@@ -257,10 +280,31 @@ class Driver:
         status = None if landing is None else landing.status
         if failure is None and status == 200:
             return Event.ANSWERED
-        if lookup.fallback is not None and stale_if_error_allowed(status):
+        if lookup.fallback is not None and _stands_in(failure, status):
             lookup.served = lookup.fallback
             return Event.FAILED_STALE
         return Event.ANSWERED if failure is None else Event.FAILED
+
+
+class _Deadline:
+    """A caller's own time-out, counted once over all that it waits for."""
+
+    __slots__ = ("_ends_s", "_time")
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._time = asyncio.get_running_loop().time
+        self._ends_s = None if timeout_s is None else self._time() + timeout_s
+
+    def left_s(self) -> float | None:
+        """Seconds left, None for ever."""
+        return None if self._ends_s is None else max(0.0, self._ends_s - self._time())
+
+
+def _stands_in(failure: BaseException | None, status: int | None) -> bool:
+    """Whether a stale entry may answer: for failures to reach the origin, not for whatever was raised."""
+    if failure is None:
+        return stale_if_error_allowed(status)
+    return isinstance(failure, (OriginError, OSError))
 
 
 def _same_credential(lookup: Lookup, flight: Flight) -> bool:

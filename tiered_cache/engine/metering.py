@@ -1,9 +1,9 @@
 """Reads what a call cost that is forwarded uncached, without touching what is passed on."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from tiered_cache.core.answers import usage_of
-from tiered_cache.core.sse import EventParser
+from tiered_cache.core.sse import Event, EventParser
 from tiered_cache.core.vocabulary import Response, Usage
 from tiered_cache.engine.bodies import aclose, field
 
@@ -21,15 +21,34 @@ def metered(endpoint: str, response: Response, book: Callable[[Usage], None]) ->
     return response
 
 
+class LastUsage:
+    """What a stream says it cost, read event by event: the last statement counts, never the sum."""
+
+    __slots__ = ("_endpoint", "_last")
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._last = b""
+
+    def note(self, events: Iterable[Event]) -> None:
+        """Look at the next events."""
+        for event in events:
+            if event.data is not None and b'"usage"' in event.data and b'"usage":null' not in event.data:
+                self._last = event.data
+
+    def usage(self) -> Usage:
+        """As far as it is known."""
+        return usage_of(self._endpoint, self._last)
+
+
 class _MeteredStream(AsyncIterator[bytes]):
-    """Chunks as they come; the last event that states usage counts, never the sum."""
+    """Chunks as they come."""
 
     def __init__(self, endpoint: str, chunks: AsyncIterator[bytes], book: Callable[[Usage], None]) -> None:
-        self._endpoint = endpoint
         self._chunks = chunks
         self._book: Callable[[Usage], None] | None = book
         self._parser = EventParser()
-        self._last = b""
+        self._usage = LastUsage(endpoint)
 
     async def __anext__(self) -> bytes:
         try:
@@ -37,15 +56,13 @@ class _MeteredStream(AsyncIterator[bytes]):
         except BaseException:
             self._settle()
             raise
-        for event in self._parser.feed(chunk):
-            if event.data is not None and b'"usage"' in event.data and b'"usage":null' not in event.data:
-                self._last = event.data
+        self._usage.note(self._parser.feed(chunk))
         return chunk
 
     def _settle(self) -> None:
         book, self._book = self._book, None
         if book is not None:
-            book(usage_of(self._endpoint, self._last))
+            book(self._usage.usage())
 
     async def aclose(self) -> None:
         """Close the source; what was read so far is booked."""

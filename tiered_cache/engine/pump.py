@@ -1,5 +1,7 @@
 """One origin call from its request to its landing: forward, record, judge, store, book."""
 
+from collections.abc import AsyncIterator
+
 from msgspec.structs import replace
 
 from tiered_cache.core.answers import ends_stream, read_json, read_stream, refuse_head, stored_headers
@@ -17,16 +19,23 @@ from tiered_cache.core.vocabulary import (
     Refusal,
     Request,
     Response,
+    Usage,
 )
 from tiered_cache.engine.bodies import content_length, events_of, field, whole_body
+from tiered_cache.engine.credentials import Credentials
 from tiered_cache.engine.flight import Flight, Flights, Landing
 from tiered_cache.engine.ledger import Ledger
+from tiered_cache.engine.metering import LastUsage
 from tiered_cache.engine.store import Store
 from tiered_cache.errors import OriginError
 from tiered_cache.tiers.base import Clock
 
 _UNSTORED = Lifetime(0.0, rule="not stored")
+_TOO_LARGE = Refusal("too-large")
+_SHARED_ALL_THE_SAME = frozenset({"superseded", "lifetime"})
+"""Refusals that say nothing of the next answer: one came too late, or its caller wanted it for no time."""
 _REMEMBERED_ORIGINS = 1000
+_LONGEST_MODEL = 256
 
 
 class Pump:
@@ -36,6 +45,7 @@ class Pump:
         store: filled with what may be stored.
         flights: told when nobody may join any more.
         ledger: told what each call cost.
+        credentials: told what the origin thinks of each.
         profile: lifetimes.
         clock: how long the origin took.
         max_entry_bytes: larger answers are not stored.
@@ -46,6 +56,8 @@ class Pump:
         store: Store,
         flights: Flights,
         ledger: Ledger,
+        credentials: Credentials,
+        *,
         profile: Profile,
         clock: Clock,
         max_entry_bytes: int,
@@ -53,6 +65,7 @@ class Pump:
         self._store = store
         self._flights = flights
         self._ledger = ledger
+        self._credentials = credentials
         self._profile = profile
         self._clock = clock
         self._max_entry_bytes = max_entry_bytes
@@ -60,20 +73,34 @@ class Pump:
 
     async def fly(self, flight: Flight) -> Landing:
         """Make the origin call. Whatever the origin callable raises is the flight's failure."""
+        usage = LastUsage(flight.keyed.call.endpoint)
+        landing: Landing | None = None
         try:
             response = await self._ask(flight)
             refusal = self._head_refusal(flight.keyed, response)
-            if response.status == 200 and refusal is not None:
-                self._release(flight)
             if _streams(flight.keyed, response):
-                return await self._land_stream(flight, response, refusal)
-            flight.begin_head(response, streaming=False)
-            body = await whole_body(response)
-            if response.status != 200 and refusal is not None:
-                return self._judge(flight, response, refusal, refusal, body)
-            return self._judge(flight, response, read_json(flight.keyed.call, body), refusal, body)
+                landing = await self._land_stream(flight, response, refusal, usage)
+            else:
+                landing = await self._land_whole(flight, response, refusal)
+            return landing
         finally:
             flight.recording.close(whole=False)
+            if landing is None and flight.status:
+                self._book_lost(flight, usage.usage())
+
+    async def _land_whole(self, flight: Flight, response: Response, refusal: Refusal | None) -> Landing:
+        if response.status == 200 and refusal is not None:
+            self._release(flight)
+        flight.begin_head(response, streaming=False)
+        flight.asking = True
+        body = await whole_body(response)
+        flight.asking = False
+        if refusal is not None and response.status != 200:
+            return self._judge(flight, response, refusal, refusal, body)
+        if len(body) > self._max_entry_bytes:
+            refusal = refusal or _TOO_LARGE
+            return self._judge(flight, response, refusal, refusal, body)
+        return self._judge(flight, response, read_json(flight.keyed.call, body), refusal, body)
 
     async def _ask(self, flight: Flight) -> Response:
         request = flight.request
@@ -85,7 +112,7 @@ class Pump:
         body = await whole_body(response)
         if b"stream_options" not in body:
             return Response(response.status, response.headers, body)
-        if len(self._refuses_usage_edit) < _REMEMBERED_ORIGINS:
+        if len(self._refuses_usage_edit) < _REMEMBERED_ORIGINS and len(place[1]) <= _LONGEST_MODEL:
             self._refuses_usage_edit.add(place)
         self._ledger.count("usage-edit-refused")
         return await self._ask_once(flight, request)
@@ -95,6 +122,7 @@ class Pump:
         flight.asking = True
         response = await flight.origin(request)
         flight.asking = False
+        self._credentials.note(flight.scope, response.status, self._clock.monotonic())
         return response
 
     def _head_refusal(self, keyed: Keyed, response: Response) -> Refusal | None:
@@ -108,38 +136,69 @@ class Pump:
         return Refusal("too-large") if too_large else None
 
     def _release(self, flight: Flight) -> None:
-        """The headers forbid sharing: followers start anew, at once and in parallel."""
-        flight.released = True
+        """What comes cannot be shared: followers start anew, at once and in parallel."""
+        flight.release()
         self._flights.forget(flight)
         self._flights.miss_for_a_while(flight.keyed.key, self._clock.monotonic())
 
-    async def _land_stream(self, flight: Flight, response: Response, refusal: Refusal | None) -> Landing:
+    async def _land_stream(
+        self, flight: Flight, response: Response, refusal: Refusal | None, usage: LastUsage
+    ) -> Landing:
+        if refusal is not None:
+            self._release(flight)
+            flight.recording.passing = True
         flight.begin_head(response, streaming=True)
-        recording = flight.recording
-        endpoint = flight.keyed.call.endpoint
+        recording, endpoint = flight.recording, flight.keyed.call.endpoint
         landing: Landing | None = None
+        source = events_of(response)
         try:
-            async for events in events_of(response):
+            while (events := await self._next_events(flight, source)) is not None:
+                usage.note(events)
                 # Judged before its last event is passed on: who saw the end finds the entry.
-                if landing is None and any(ends_stream(endpoint, event) for event in events):
-                    landing = self._judge_last(flight, response, events, refusal)
+                if landing is None and not recording.passing and _ends(endpoint, events):
+                    landing = self._judge_last(flight, response, events)
+                    flight.land(landing)
                 recording.extend(events)
+                self._bound(flight)
         except OriginError:
             if landing is None:
                 raise
+        finally:
+            if landing is not None:
+                recording.close(whole=True)
         recording.close(whole=True)
-        if landing is None:
-            landing = self._judge_stream(flight, response, recording.events, refusal)
-        return landing
+        if landing is None and not recording.passing:
+            landing = self._judge_stream(flight, response, recording.events)
+        return landing or self._passed(flight, response, refusal or _TOO_LARGE, usage.usage())
 
-    def _judge_last(
-        self, flight: Flight, response: Response, events: list[Event], refusal: Refusal | None
-    ) -> Landing:
+    @staticmethod
+    async def _next_events(flight: Flight, source: AsyncIterator[list[Event]]) -> list[Event] | None:
+        flight.asking = True
+        events = await anext(source, None)
+        flight.asking = False
+        return events
+
+    def _bound(self, flight: Flight) -> None:
+        """A stream that outgrows what may be stored is only passed on, and nobody else waits for it."""
+        recording = flight.recording
+        if not recording.passing and recording.size_bytes > self._max_entry_bytes:
+            recording.passing = True
+            self._release(flight)
+        if recording.passing and flight.callers == 0:
+            recording.read_from(recording.end)
+
+    def _passed(self, flight: Flight, response: Response, reason: Refusal, usage: Usage) -> Landing:
+        """A stream that was never held whole: booked, not judged."""
+        self._book(flight, response, Refusal(reason.detail, usage), self._clock.monotonic() - flight.began_s)
+        self._ledger.count("refused", reason.detail)
+        return Landing(response.status, response.headers, b"", detail=reason.detail)
+
+    def _judge_last(self, flight: Flight, response: Response, events: list[Event]) -> Landing:
         """Judge with the last events; a defect of ours there must not cost the leader its whole stream."""
         recording = flight.recording
         judged = False
         try:
-            landing = self._judge_stream(flight, response, recording.events + events, refusal)
+            landing = self._judge_stream(flight, response, recording.events + events)
             judged = True
         finally:
             if not judged:
@@ -156,11 +215,11 @@ class Pump:
         if error is not None and not flight.asking and not isinstance(error, OriginError):
             self._ledger.count("fault", f"flight:{type(error).__name__}")
 
-    def _judge_stream(
-        self, flight: Flight, response: Response, events: list[Event], refusal: Refusal | None
-    ) -> Landing:
+    def _judge_stream(self, flight: Flight, response: Response, events: list[Event]) -> Landing:
         raw = b"".join([event.raw for event in events])
-        return self._judge(flight, response, read_stream(flight.keyed.call, events), refusal, raw)
+        if len(raw) > self._max_entry_bytes:
+            return self._judge(flight, response, _TOO_LARGE, _TOO_LARGE, raw)
+        return self._judge(flight, response, read_stream(flight.keyed.call, events), None, raw)
 
     def _judge(
         self,
@@ -175,7 +234,7 @@ class Pump:
         self._book(flight, response, read, took_s)
         self._flights.forget(flight)
         entry = _entry(flight.keyed, response, read, raw, took_s)
-        reason = refusal or self._refusal(flight, read, raw)
+        reason = refusal or self._refusal(flight, read)
         if reason is None and isinstance(read, Answer):
             life = lifetime(self._profile, flight.keyed.call, read, flight.request.ask)
             entry = replace(entry, lifetime=life)
@@ -183,6 +242,7 @@ class Pump:
         if reason is not None:
             return self._refused(flight, response, raw, entry, reason)
         resident = self._store.fill(flight.keyed.key, entry)
+        self._flights.stored(flight)
         self._ledger.count("stored")
         return Landing(response.status, response.headers, raw, entry, stored=True, resident=resident)
 
@@ -192,12 +252,16 @@ class Pump:
         row = self._ledger.row(flight.scope.tenant, flight.keyed.call.model, "origin", kind)
         row.add(read.usage, took_s)
 
-    def _refusal(self, flight: Flight, read: Answer | Refusal, raw: bytes) -> Refusal | None:
+    def _book_lost(self, flight: Flight, usage: Usage) -> None:
+        """A response that began and did not end whole was paid for, as far as it is known."""
+        self._ledger.spend(usage, for_nobody=flight.callers == 0)
+        row = self._ledger.row(flight.scope.tenant, flight.keyed.call.model, "origin", "error")
+        row.add(usage, self._clock.monotonic() - flight.began_s)
+
+    def _refusal(self, flight: Flight, read: Answer | Refusal) -> Refusal | None:
         if isinstance(read, Refusal):
             return read
-        if len(raw) > self._max_entry_bytes:
-            return Refusal("too-large")
-        return Refusal("superseded") if flight.superseded else None
+        return None if self._flights.may_store(flight) else Refusal("superseded")
 
     def _refused(
         self, flight: Flight, response: Response, raw: bytes, entry: Entry, reason: Refusal
@@ -205,14 +269,19 @@ class Pump:
         self._ledger.count("refused", reason.detail)
         if response.status != 200:
             return Landing(response.status, response.headers, raw, detail=reason.detail)
-        if not flight.superseded:
+        if reason.detail not in _SHARED_ALL_THE_SAME:
             self._flights.miss_for_a_while(flight.keyed.key, self._clock.monotonic())
         return Landing(response.status, response.headers, raw, entry, detail=reason.detail)
 
 
 def _streams(keyed: Keyed, response: Response) -> bool:
-    media_type = field(response.headers, b"content-type")
+    """Whether events are passed on as they come, whatever letters the media type is written in."""
+    media_type = field(response.headers, b"content-type").lower()
     return keyed.call.stream and response.status == 200 and media_type.startswith(b"text/event-stream")
+
+
+def _ends(endpoint: str, events: list[Event]) -> bool:
+    return any(ends_stream(endpoint, event) for event in events)
 
 
 def _with_usage(keyed: Keyed, request: Request) -> Request:

@@ -11,15 +11,19 @@ class Recording:
     """Events of one stream in order, and whether it ended whole.
 
     Attributes:
-        events: grows while the stream runs.
+        events: what is held of it; grows while the stream runs.
+        dropped: how many events before those were read by everyone and let go.
+        passing: it will not be stored, so that what was read need not be held.
         closed: nothing more will come.
         whole: the origin ended the stream by itself.
     """
 
-    __slots__ = ("_waiting", "closed", "events", "size_bytes", "whole")
+    __slots__ = ("_waiting", "closed", "dropped", "events", "passing", "size_bytes", "whole")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.dropped = 0
+        self.passing = False
         self.size_bytes = 0
         self.closed = False
         self.whole = False
@@ -45,12 +49,25 @@ class Recording:
             if not future.done():
                 future.set_result(None)
 
+    def read_from(self, index: int) -> list[Event]:
+        """The events from the one numbered `index` on; a passing recording lets them go."""
+        events = self.events[index - self.dropped :]
+        if self.passing:
+            self.dropped += len(self.events)
+            self.events.clear()
+        return events
+
+    @property
+    def end(self) -> int:
+        """Number of the event that comes next."""
+        return self.dropped + len(self.events)
+
     async def wait_beyond(self, index: int) -> None:
-        """Return once there is an event at `index` or the recording is closed.
+        """Return once there is an event numbered `index` or the recording is closed.
 
         A future for each reader: a reader that is cancelled cancels only its own.
         """
-        while index >= len(self.events) and not self.closed:
+        while index >= self.end and not self.closed:
             future = asyncio.get_running_loop().create_future()
             self._waiting.append(future)
             await future
@@ -96,10 +113,10 @@ class LiveBody(AsyncIterator[bytes]):
 
     def _next_piece(self) -> bytes:
         recording = self._recording
-        events = recording.events[self._index :]
+        events = recording.read_from(self._index)
         self._index += len(events)
         piece = b"".join([live(self._endpoint, event, include_usage=self._include_usage) for event in events])
-        if recording.closed and self._index >= len(recording.events):
+        if recording.closed and self._index >= recording.end:
             self._end()
             return piece if recording.whole else piece + self._broken
         return piece

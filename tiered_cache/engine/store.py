@@ -29,6 +29,27 @@ class Candidate(Struct, frozen=True):
     resident: Resident | None
 
 
+class Unfit(Struct, frozen=True):
+    """An entry that cannot be given in the shape that was asked for.
+
+    Attributes:
+        detail: reason word for Cache-Status.
+    """
+
+    detail: str
+
+
+class _Write(Struct, frozen=True):
+    """What a lower tier is to hold.
+
+    Attributes:
+        born_s: instant of its fill on the monotonic clock, as the write may have to wait.
+    """
+
+    sealed: Sealed
+    born_s: float
+
+
 class Store:
     """Memory before the guarded tiers, nearest first.
 
@@ -53,9 +74,10 @@ class Store:
         self._background = background
         self._ledger = ledger
         self._clock = clock
+        self._writing: dict[tuple[str, CacheKey], _Write | None] = {}
 
-    async def candidates(self, key: CacheKey, shape: Shape) -> AsyncIterator[Candidate | None]:
-        """What each tier holds for `key`, nearest first; None for one that cannot be given in this shape."""
+    async def candidates(self, key: CacheKey, shape: Shape) -> AsyncIterator[Candidate | Unfit]:
+        """What each tier holds for `key`, nearest first."""
         resident = self.memory.find(key)
         if resident is not None:
             yield self.in_memory(key, resident, shape)
@@ -64,11 +86,11 @@ class Store:
             if found is not None:
                 yield self._promoted(key, found, depth, shape)
 
-    def in_memory(self, key: CacheKey, resident: Resident, shape: Shape) -> Candidate | None:
-        """The resident in `shape`; None when it cannot answer it."""
+    def in_memory(self, key: CacheKey, resident: Resident, shape: Shape) -> Candidate | Unfit:
+        """The resident in `shape`."""
         rendering = self.rendering(key, resident, shape)
         if rendering is None:
-            return None
+            return _unfit(resident.entry)
         age_s = self._clock.monotonic() - resident.born_s
         return Candidate(resident.entry, rendering, age_s, self.memory.name, resident)
 
@@ -87,14 +109,28 @@ class Store:
             return render(entry, keyed.shape)
         return self.rendering(keyed.key, resident, keyed.shape)
 
-    def _promoted(self, key: CacheKey, found: Found, depth: int, shape: Shape) -> Candidate | None:
+    def _promoted(self, key: CacheKey, found: Found, depth: int, shape: Shape) -> Candidate | Unfit:
+        newer = self._filled_since(key, found)
+        if newer is not None:
+            return self.in_memory(key, newer, shape)
         resident = self.memory.keep(key, found.sealed, found.age_s)
         for tier in self._lower[:depth]:
             self._write(tier, key, found.sealed, found.age_s)
         tier_name = self._lower[depth].name
         entry = found.sealed.entry
         rendering = render(entry, shape) if resident is None else self.rendering(key, resident, shape)
-        return None if rendering is None else Candidate(entry, rendering, found.age_s, tier_name, resident)
+        return (
+            _unfit(entry)
+            if rendering is None
+            else Candidate(entry, rendering, found.age_s, tier_name, resident)
+        )
+
+    def _filled_since(self, key: CacheKey, found: Found) -> Resident | None:
+        """What memory got while the tier below was asked, if it is the younger one."""
+        resident = self.memory.find(key)
+        if resident is None or resident.born_s < self._clock.monotonic() - found.age_s:
+            return None
+        return resident
 
     def fill(self, key: CacheKey, entry: Entry) -> Resident | None:
         """Keep a new answer: memory at once, the others behind. None when memory would not take it."""
@@ -105,8 +141,26 @@ class Store:
         return resident
 
     def _write(self, tier: GuardedTier, key: CacheKey, sealed: Sealed, age_s: float) -> None:
-        if not self._background.try_start(tier.put(key, sealed, age_s)):
+        """Write behind; writes of one key to one tier are made in order, and only the last that waits."""
+        name = (tier.name, key)
+        write = _Write(sealed, self._clock.monotonic() - age_s)
+        if name in self._writing:
+            self._writing[name] = write
+            return
+        self._writing[name] = None
+        if not self._background.try_start(self._written(tier, key, write)):
+            del self._writing[name]
             self._ledger.count("dropped-write", tier.name)
+
+    async def _written(self, tier: GuardedTier, key: CacheKey, first: _Write) -> None:
+        name = (tier.name, key)
+        write: _Write | None = first
+        try:
+            while write is not None:
+                await tier.put(key, write.sealed, self._clock.monotonic() - write.born_s)
+                write, self._writing[name] = self._writing[name], None
+        finally:
+            del self._writing[name]
 
     def health(self) -> tuple[TierHealth, ...]:
         """State and failure counts of each guarded tier."""
@@ -123,3 +177,7 @@ class Store:
         await self.memory.close()
         for tier in self._lower:
             await tier.close()
+
+
+def _unfit(entry: Entry) -> Unfit:
+    return Unfit("shape-locked" if entry.locked or entry.has_usage else "no-usage")
