@@ -42,6 +42,18 @@ def test_a_line_of_one_exchange_is_not_stored(name: bytes) -> None:
     assert stored_headers(((name, b"x"),)) == ()
 
 
+@pytest.mark.parametrize("value", [b"a\x01b", b"\x1b[0m", b"a\x7f", b"a\nx-evil: 1", b"\x00"])
+def test_a_value_with_a_control_byte_is_not_stored(value: bytes) -> None:
+    """RFC 9110 §5.5: such a value is invalid; sent on, it would cost the caller the answer."""
+    assert stored_headers(((b"x-note", value), (b"x-tab", b"a\tb\xe9"))) == ((b"x-tab", b"a\tb\xe9"),)
+
+
+@pytest.mark.parametrize("name", [b"", b"x note", b"x\x01", b"x:y", b"x\xe9", b"x-note\n"])
+def test_a_name_that_is_no_token_is_not_stored(name: bytes) -> None:
+    """RFC 9110 §5.1."""
+    assert stored_headers(((name, b"1"),)) == ()
+
+
 def test_all_other_lines_are_stored_in_order_also_unknown_and_repeated_ones() -> None:
     lines = (
         (b"openai-version", b"2020-10-01"),

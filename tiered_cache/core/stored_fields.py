@@ -1,6 +1,11 @@
 """Which field lines of an origin's answer are worth keeping with it (RFC 9111 §3.1)."""
 
+import re
+
 from tiered_cache.core.vocabulary import Headers
+
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 _CONNECTION = b"connection"
 
@@ -105,6 +110,11 @@ _DROPPED_SUFFIXES = (b"-cache-control",)
 """Targeted fields (RFC 9213) are for caches on the way here."""
 
 
+def valid_lines(headers: Headers) -> Headers:
+    """The lines that may be sent on: tokens as names, no control bytes in values (RFC 9110 §5.5)."""
+    return tuple([line for line in headers if _NAME.fullmatch(line[0]) and not _CONTROL.search(line[1])])
+
+
 def stored_headers(headers: Headers) -> Headers:
     """The lines to keep, in order: none of one connection, one rendering, one caller or one exchange."""
     listed = {
@@ -113,7 +123,7 @@ def stored_headers(headers: Headers) -> Headers:
         if field == _CONNECTION
         for name in value.split(b",")
     }
-    return tuple(line for line in headers if line[0] not in listed and _is_kept(line[0]))
+    return tuple(line for line in valid_lines(headers) if line[0] not in listed and _is_kept(line[0]))
 
 
 def _is_kept(name: bytes) -> bool:

@@ -1,11 +1,12 @@
 """Between httpx2's words and ours: failures, responses, and the default way to the network."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Self
 from urllib.request import getproxies, proxy_bypass
 
+from tiered_cache.core.stored_fields import valid_lines
 from tiered_cache.core.vocabulary import Headers, Response
 from tiered_cache.errors import (
     MissingExtraError,
@@ -20,6 +21,7 @@ from tiered_cache.integrations.fields import end_to_end, lowered, value_of
 try:
     import httpx2
 
+    from tiered_cache.integrations.inflating import INFLATED, inflated
     from tiered_cache.integrations.reuse import used_once_unless_clean
 
     # httpx2 loads it with the first transport and reads its metadata from disk: not in a running loop.
@@ -101,14 +103,23 @@ def origin_id_of(url: httpx2.URL, path_prefix: str) -> str:
 class Body(AsyncIterator[bytes]):
     """The chunks of a response as they arrive.
 
+    Args:
+        response: nothing of it read yet.
+        codings: to be taken off, in the order in which they were applied; None leaves what there is.
+
     Failures come as in `mapped(begun=True)`. `aclose` ends the connection if the body is not whole.
     """
 
     __slots__ = ("_chunks", "_response")
 
-    def __init__(self, response: httpx2.Response, *, decoded: bool) -> None:
+    def __init__(self, response: httpx2.Response, codings: Sequence[bytes] | None) -> None:
         self._response = used_once_unless_clean(response)
-        self._chunks: AsyncGenerator[bytes] = response.aiter_bytes() if decoded else response.aiter_raw()
+        if codings is None:
+            self._chunks = response.aiter_raw()
+        elif codings and INFLATED.issuperset(codings) and not response.is_stream_consumed:
+            self._chunks = inflated(response.aiter_raw(), codings)
+        else:
+            self._chunks = response.aiter_bytes()
 
     def __aiter__(self) -> Self:
         return self
@@ -141,11 +152,12 @@ async def read_response(response: httpx2.Response, *, asked: bytes = ACCEPT_ENCO
         OriginCutError: a body read whole broke off, or came in a coding that was not asked for.
         OriginTimeoutError: its next bytes did not come in time.
     """
-    headers = end_to_end(lowered(response.headers.raw))
-    body = Body(response, decoded=True)
-    codings = _codings(value_of(headers, b"content-encoding")) - {b"", b"identity"}
+    headers = await _fields(response)
+    values = [value for name, value in headers if name == b"content-encoding"]
+    codings = [coding for coding in _codings(b",".join(values)) if coding not in {b"", b"identity"}]
+    body = Body(response, codings)
     if codings:
-        if not codings <= _codings(asked):
+        if not set(codings) <= set(_codings(asked)):
             await body.aclose()
             raise OriginCutError("the origin used a content coding that was not asked for")
         headers = tuple([line for line in headers if line[0] not in {b"content-encoding", b"content-length"}])
@@ -156,15 +168,23 @@ async def read_response(response: httpx2.Response, *, asked: bytes = ACCEPT_ENCO
 
 async def raw_response(response: httpx2.Response, *, bodiless: bool) -> Response:
     """Any answer as it came, its content coding untouched."""
-    headers = end_to_end(lowered(response.headers.raw))
-    body = Body(response, decoded=False)
+    headers = await _fields(response)
+    body = Body(response, None)
     if bodiless or response.status_code in _BODILESS:
         return Response(response.status_code, headers, await body.whole())
     return Response(response.status_code, headers, body)
 
 
-def _codings(value: bytes) -> set[bytes]:
-    return {word.partition(b";")[0].strip().lower() for word in value.split(b",")}
+async def _fields(response: httpx2.Response) -> Headers:
+    """The field lines that mean something further on. Raises OriginUnreachableError: the status is none."""
+    if not 200 <= response.status_code <= 599:  # RFC 9110 §15
+        await response.aclose()
+        raise OriginUnreachableError("the origin's answer has a status that HTTP does not know")
+    return valid_lines(end_to_end(lowered(response.headers.raw)))
+
+
+def _codings(value: bytes) -> list[bytes]:
+    return [word.partition(b";")[0].strip().lower() for word in value.split(b",")]
 
 
 def _comes_whole(headers: Headers) -> bool:
