@@ -3,11 +3,12 @@
 import asyncio
 import ssl
 import subprocess
+import threading
 
 import httpx2
 import pytest
 
-from tests.integration.raw_server import Exchange, RawServer
+from tests.integration.raw_server import Exchange, RawServer, until
 from tiered_cache.core.vocabulary import Request
 from tiered_cache.integrations.origin import HttpOrigin
 from tiered_cache.integrations.reuse import used_once_unless_clean
@@ -47,7 +48,10 @@ async def test_what_follows_a_response_answers_nobody(pieces, forwarded):
             return
         for piece in pieces:
             await exchange.send(piece)
+        all_sent.set()
 
+    # What is sent only when the next call is under way is an answer to it, as far as anyone can tell.
+    all_sent = threading.Event()
     with RawServer(handler) as server:
         origin = HttpOrigin(server.url)
         if forwarded:
@@ -56,6 +60,7 @@ async def test_what_follows_a_response_answers_nobody(pieces, forwarded):
                 await first.body.whole()
         else:
             await origin(call())
+        await until(all_sent.is_set)
         answers = [await origin(call()) for _ in range(2)]
         connections = len({id(exchange.writer) for exchange in server.exchanges})
         await origin.aclose()
