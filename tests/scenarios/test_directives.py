@@ -1,5 +1,7 @@
 """What a caller's header fields do on inference routes."""
 
+import json
+
 import pytest
 
 from tests.scenarios.world import JSON, Origin, Stream, answer, body, events, world
@@ -276,3 +278,20 @@ async def test_a_stream_that_is_answered_as_json_has_no_tag():
         seen = await w.ask(body(stream=True), origin)
 
     assert b"etag" not in seen.headers
+
+
+async def test_an_answer_is_not_used_beyond_what_expires_in_it():
+    """SEMANTICS 2: lifetime = min(policy, every expiry inside the answer), after an error too."""
+    origin = Origin(None)
+    async with world() as w:
+        ends_s = int(w.clock.wall()) + 300
+        link = f"https://x.example/i.png?Expires={ends_s}&Signature=abc"
+        content = json.loads(answer())
+        content["choices"][0]["message"]["images"] = [{"image_url": {"url": link}}]
+        origin.replies = [json.dumps(content).encode(), OriginUnreachableError("down")]
+        await w.ask(body(), origin)
+        w.clock.advance(299)
+        assert (await w.ask(body(), origin)).hit
+        w.clock.advance(2)
+        with pytest.raises(OriginUnreachableError):
+            await w.ask(body(), origin)

@@ -236,7 +236,8 @@ class Pump:
         entry = _entry(flight.keyed, response, read, raw, took_s)
         reason = refusal or self._refusal(flight, read)
         if reason is None and isinstance(read, Answer):
-            life = lifetime(self._profile, flight.keyed.call, read, flight.request.ask)
+            ask, wall_s = flight.request.ask, self._clock.wall()
+            life = lifetime(self._profile, flight.keyed.call, read, ask, wall_now_s=wall_s)
             entry = replace(entry, lifetime=life)
             reason = None if life.fresh_s > 0 else Refusal("lifetime")
         if reason is not None:
