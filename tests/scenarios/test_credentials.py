@@ -216,3 +216,13 @@ async def test_memory_does_not_grow_with_large_credentials():
             await w.ask(body(), origin, key=(b"cookie", b"%d" % number + b"x" * 200_000))
         assert w.cache._callers._seen.weight <= 2**20
         assert w.cache._keyer._lanes.weight <= 2**20
+
+
+async def test_a_cookie_of_the_network_does_not_tell_callers_apart():
+    """HTTP clients send back what the network before the origin sets, anew every half-hour."""
+    origin = Origin(answer())
+    async with world() as w:
+        await w.ask(body(), origin)
+        assert (await w.ask(body(), origin, (b"cookie", b"__cf_bm=1; _cfuvid=2"))).hit
+        assert not (await w.ask(body(), origin, (b"cookie", b"__cf_bm=1; session=2"))).hit
+        assert (await w.ask(body(), origin, (b"cookie", b"session=2; __cf_bm=3"))).hit

@@ -11,6 +11,10 @@ from tiered_cache.core.vocabulary import Headers, Scope
 CREDENTIAL_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
 """Header fields that say who asks; every one present is part of the credential."""
 
+EDGE_COOKIES = frozenset({b"__cf_bm", b"_cfuvid", b"__cflb", b"cf_clearance", b"__cfruid"})
+"""Cookies that the network before an origin sets for itself (Cloudflare's documentation, "Cloudflare cookies").
+They say who the connection is, not who asks, and change by the half-hour."""
+
 V = TypeVar("V")
 
 AUTH_TTL_S = 600.0
@@ -45,7 +49,8 @@ class Credentials:
         A field without a credential in it (`Authorization: Bearer`, `?key=`) is none: callers who have
         nothing to show share nothing.
         """
-        found = tuple(line for line in headers if line[0] in CREDENTIAL_FIELDS and _shows(line[1]))
+        told = (_told(line) for line in headers if line[0] in CREDENTIAL_FIELDS)
+        found = tuple(line for line in told if _shows(line[1]))
         if b"key=" in query:
             keys = [word[4:] for word in query.split(b"&") if word.startswith(b"key=")]
             found += tuple((b"?key", key) for key in keys if key)
@@ -96,6 +101,14 @@ def _remember(notes: dict[Scope, V], scope: Scope, note: V) -> None:
     notes[scope] = note
     if len(notes) > _REMEMBERED:
         del notes[next(iter(notes))]
+
+
+def _told(line: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """A credential field without the cookies that are none."""
+    if line[0] != b"cookie":
+        return line
+    pairs = [pair.strip() for pair in line[1].split(b";")]
+    return b"cookie", b"; ".join(pair for pair in pairs if pair.partition(b"=")[0] not in EDGE_COOKIES)
 
 
 def _shows(value: bytes) -> bool:
