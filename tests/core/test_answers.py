@@ -530,26 +530,101 @@ def test_a_stream_that_changes_its_model_is_locked_and_short_lived() -> None:
 CITED = [{"type": "url_citation", "url_citation": {"url": "https://e.com", "start_index": 0}}]
 
 
-def test_cited_sources_make_an_answer_short_lived_unless_the_call_is_a_search_anyway() -> None:
-    body = compact(answer(message(annotations=CITED)))
-    found = read_json(CALL, body)
-    assert isinstance(found, Answer) and found.short_lived
-    found = read_json(replace(CALL, web_search=True), body)
-    assert isinstance(found, Answer) and not found.short_lived
-    found = read_json(CALL, compact(answer(message(annotations=[]), citations=["https://e.com"])))
-    assert isinstance(found, Answer) and found.short_lived
-    found = read_json(CALL, compact(answer(message(annotations=[]), citations=[])))
-    assert isinstance(found, Answer) and not found.short_lived
+@pytest.mark.parametrize("call", [CALL, replace(CALL, web_search=True)])
+def test_cited_sources_make_an_answer_a_search_whatever_the_call_looked_like(call: Call) -> None:
+    def searched(*messages: dict[str, Any], **fields: Any) -> bool:
+        found = read_json(call, compact(answer(*messages, **fields)))
+        assert isinstance(found, Answer) and not found.short_lived and not found.result_urls
+        return found.searched
+
+    assert searched(message(annotations=CITED))
+    assert searched(message(citations=["https://e.com"]))
+    assert searched(message(annotations=[]), citations=["https://e.com"])
+    assert searched(search_results=[{"url": "https://e.com"}])
+    assert not searched(message(annotations=[]), citations=[])
 
 
-def test_what_expires_makes_an_answer_short_lived() -> None:
-    audio = {"id": "a", "data": "AAAA", "transcript": "hi", "expires_at": 1763903600}
-    found = read_json(CALL, compact(answer(message(None, audio=audio))))
-    assert isinstance(found, Answer) and found.short_lived and found.locked
-    found = read_json(CALL, compact(answer(message(files=[{"expires_at": 1}]))))
-    assert isinstance(found, Answer) and found.short_lived
-    found = read_json(CALL, compact(answer(message('{"expires_at": 1}'))))
-    assert isinstance(found, Answer) and not found.short_lived
+@pytest.mark.parametrize(
+    "part",
+    [
+        chunk(delta(annotations=CITED)),
+        chunk(delta(), citations=["https://e.com"]),
+        chunk(delta(citations=["https://e.com"])),
+        chunk(delta(content=None), search_results=[{"url": "https://e.com"}]),
+    ],
+)
+def test_sources_are_found_in_a_stream_though_assembly_does_not_know_their_field(part: Any) -> None:
+    found = judged_stream(event(part) + text_stream("x"))
+    assert isinstance(found, Answer)
+    assert (found.searched, found.short_lived, found.result_urls) == (True, False, False)
+
+
+END = 1763903600
+SIGNED = f"https://e.com/a.png?Expires={END}&Signature=x"
+FOREVER = {"image_url": {"url": "https://e.com/a.png"}}
+AUDIO = {"id": "a", "data": "AAAA", "transcript": "hi"}
+
+
+@pytest.mark.parametrize(
+    "said, ends",
+    [
+        (message("hi"), (None, False)),
+        (message("see https://e.com/a.png and https://e.com/?page=2"), (None, False)),
+        (message("https://e.com/a.png"), (None, False)),
+        (message('{"expires_at": 1}'), (None, False)),
+        (message(annotations=CITED), (None, False)),
+        (message(reasoning="https://e.com"), (None, False)),
+        (message(None, tool_calls=[tool_call(arguments='{"url": "https://e.com/a"}')]), (None, False)),
+        (message(f"see {SIGNED}."), (END, False)),
+        (message(None, tool_calls=[tool_call(arguments=json.dumps({"url": SIGNED}))]), (END, False)),
+        (message(images=[FOREVER]), (None, True)),
+        (message(None, images=[FOREVER]), (None, True)),
+        (message(images=[{"image_url": {"url": SIGNED}}]), (END, False)),
+        (message(images=[{"image_url": {"url": SIGNED}}, FOREVER]), (END, True)),
+        (message(images=[{"image_url": {"url": "data:image/png;base64,AAAA"}}]), (None, False)),
+        (message(None, audio={**AUDIO, "expires_at": END}), (END, False)),
+        (message(None, audio=AUDIO), (None, True)),
+        (message(SIGNED, audio=AUDIO), (END, True)),
+        (message(files=[{"expires_at": 1}, {"expires_at": None}]), (1, False)),
+        (
+            message([{"type": "text", "text": "https://e.com"}, {"type": "image_url", **FOREVER}]),
+            (None, True),
+        ),
+    ],
+)
+def test_what_ends_is_found_where_it_stands(said: dict[str, Any], ends: tuple[float | None, bool]) -> None:
+    """Lifetime = min(policy, every expiry inside the answer: expires_at, signed-URL parameters; a result URL \
+    of unknown expiry 10 min)."""
+    finish = "tool_calls" if "tool_calls" in said else "stop"
+    found = read_json(CALL, compact(answer(said, finish=finish)))
+    assert isinstance(found, Answer)
+    assert (found.expires_at_s, found.result_urls, found.short_lived) == (*ends, False)
+
+
+def test_what_ends_at_the_top_of_an_answer_counts() -> None:
+    found = read_json(CALL, compact(answer(data=[{"url": SIGNED}], expires_at=END - 1)))
+    assert isinstance(found, Answer) and found.expires_at_s == END - 1
+
+
+@pytest.mark.parametrize(
+    "parts, ends",
+    [
+        ([delta(images=[FOREVER])], (None, True)),
+        ([delta(images=[{"image_url": {"url": SIGNED}}])], (END, False)),
+        ([delta(content=SIGNED[:20]), delta(content=SIGNED[20:40]), delta(content=SIGNED[40:])], (END, False)),
+        ([delta(audio={"id": "a", "expires_at": END}), delta(audio={"data": "AA=="})], (END, False)),
+        ([delta(audio={"id": "a"}), delta(audio={"data": "AA=="})], (None, True)),
+        ([delta(content=[{"type": "image_url", **FOREVER}]), delta(content="x")], (None, True)),
+        ([delta(annotations=[{"expires_at": END + 1}]), delta(annotations=[{"expires_at": END}])], (END, False)),
+        ([delta(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": "{}", "at": SIGNED}}])], (END, False)),
+    ],
+)  # fmt: skip
+def test_what_ends_is_found_in_a_stream_though_assembly_loses_it(
+    parts: list[dict[str, Any]], ends: tuple[float | None, bool]
+) -> None:
+    found = judged_stream(stream(*map(chunk, parts), text_stream("x")))
+    assert isinstance(found, Answer)
+    assert (found.expires_at_s, found.result_urls) == ends
 
 
 def test_requests_and_answers_know_the_same_dialects() -> None:

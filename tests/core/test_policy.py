@@ -108,6 +108,46 @@ def test_web_search_lives_5_minutes_and_never_stands_in_for_an_error():
     assert windows(BALANCED, chat(Determinism.SAMPLED, web_search=True)) == (0, 0)
 
 
+def test_an_answer_that_names_sources_is_a_search_whatever_the_call_looked_like():
+    found = answered(searched=True)
+    for call in (CERTAIN, chat(Determinism.DETERMINISTIC, DATED), UNSTATED, chat(web_search=True)):
+        assert windows(BALANCED, call, found) == (5 * MINUTE, 0)
+    assert lifetime(BALANCED, CERTAIN, found, PLAIN).rule == "web-search"
+
+
+NOW = 1763900000.0
+
+
+def until(expires_at_s, wall_now_s=NOW, call=CERTAIN, ask=PLAIN, **facts):
+    answer = answered(expires_at_s=expires_at_s, **facts)
+    return lifetime(BALANCED, call, answer, ask, wall_now_s=wall_now_s)
+
+
+def test_nothing_is_used_after_something_in_it_has_ended():
+    """Lifetime = min(policy, every expiry inside the answer), and no error makes it longer."""
+    assert until(NOW + 30) == Lifetime(30.0, 0.0, 0.0, "expires")
+    assert until(NOW + DAY + 30) == Lifetime(DAY, 0.0, 30.0, "deterministic-alias")
+    assert until(NOW + 9 * DAY) == Lifetime(DAY, 0.0, DAY, "deterministic-alias")
+    assert until(NOW + 30, ask=Ask(ttl_s=10.0)) == Lifetime(10.0, 0.0, 20.0, "ttl")
+    assert until(NOW + 30, searched=True) == Lifetime(30.0, 0.0, 0.0, "expires")
+    assert until(NOW) == until(NOW - DAY) == Lifetime(0.0, rule="expires")
+
+
+def test_an_instant_without_a_clock_is_a_minute_away_at_most():
+    assert until(NOW + 9 * DAY, None) == Lifetime(MINUTE, 0.0, 0.0, "expires")
+    assert until(NOW + 9 * DAY, None, ask=Ask(ttl_s=10.0)) == Lifetime(10.0, 0.0, 0.0, "ttl")
+    assert lifetime(BALANCED, CERTAIN, answered(), PLAIN, wall_now_s=NOW).fresh_s == DAY
+
+
+def test_result_urls_without_an_instant_live_10_minutes_and_never_stand_in_for_an_error():
+    found = answered(result_urls=True)
+    assert lifetime(BALANCED, CERTAIN, found, PLAIN) == Lifetime(10 * MINUTE, 0.0, 0.0, "result-urls")
+    assert windows(BALANCED, chat(web_search=True), found) == (5 * MINUTE, 0)
+    assert windows(STRICT, UNSTATED, found) == (0, 0)
+    assert until(NOW + 30, result_urls=True) == Lifetime(30.0, 0.0, 0.0, "expires")
+    assert until(NOW + DAY, result_urls=True) == Lifetime(10 * MINUTE, 0.0, 0.0, "result-urls")
+
+
 def test_remote_urls_live_10_minutes_at_most():
     assert windows(BALANCED, chat(Determinism.DETERMINISTIC, remote_urls=True)) == (10 * MINUTE, DAY)
 
@@ -155,6 +195,7 @@ def test_unbounded_stores_and_collapses_everything_for_ever():
             ENDLESS_S,
             0,
         )
+        assert windows(unbounded(), call, answered(expires_at_s=1.0, result_urls=True)) == (ENDLESS_S, 0)
 
 
 def test_the_first_row_that_covers_wins():

@@ -90,6 +90,9 @@ answers = st.builds(
     model=st.just("openai/gpt-4o"),
     usage=st.just(Usage()),
     short_lived=st.booleans(),
+    searched=st.booleans(),
+    expires_at_s=maybe_seconds,
+    result_urls=st.booleans(),
 )
 profiles = st.sampled_from([*PROFILES.values(), unbounded()])
 outcomes = st.builds(
@@ -228,24 +231,43 @@ def test_wishes_other_than_max_stale_only_take_away(lifetime_, age_s, ask):
         assert judge(lifetime_, age_s, asked) is Verdict.EXPIRED
 
 
-@given(profiles, calls, answers, maybe_seconds)
-def test_a_ttl_only_shortens_and_only_what_is_planned_is_stored(profile, call, answer, ttl_s):
-    free = lifetime(profile, call, answer, PLAIN)
-    asked = lifetime(profile, call, answer, Ask(ttl_s=ttl_s))
+@given(profiles, calls, answers, maybe_seconds, maybe_seconds)
+def test_a_ttl_only_shortens_and_only_what_is_planned_is_stored(profile, call, answer, ttl_s, wall_now_s):
+    free = lifetime(profile, call, answer, PLAIN, wall_now_s=wall_now_s)
+    asked = lifetime(profile, call, answer, Ask(ttl_s=ttl_s), wall_now_s=wall_now_s)
     assert asked.fresh_s == (free.fresh_s if ttl_s is None else min(free.fresh_s, ttl_s))
-    assert (free.fresh_s > 0) == plan(profile, call).store
+    assert free.fresh_s == 0 or plan(profile, call).store
+    if answer.expires_at_s is None or wall_now_s is None:
+        assert (free.fresh_s > 0) == plan(profile, call).store
     assert asked.fresh_s > 0 or asked.retention_s == 0
     if call.bypass is not None:
         assert not plan(profile, call).collapse
 
 
-@given(calls, answers)
-def test_strict_never_keeps_longer_than_balanced_nor_balanced_than_aggressive(call, answer):
+@given(st.sampled_from(list(PROFILES.values())), calls, answers, maybe_seconds, maybe_seconds)
+def test_nothing_is_kept_past_an_instant_at_which_something_in_it_ends(
+    profile, call, answer, ttl_s, wall_now_s
+):
+    found = lifetime(profile, call, answer, Ask(ttl_s=ttl_s), wall_now_s=wall_now_s)
+    assert min(found.fresh_s, found.stale_if_error_s) >= 0
+    if answer.expires_at_s is not None and wall_now_s is None:
+        assert found.retention_s <= 60
+    elif answer.expires_at_s is not None:
+        assert found.fresh_s <= max(0, answer.expires_at_s - wall_now_s)
+        assert wall_now_s + found.retention_s <= max(wall_now_s, answer.expires_at_s) + 1e-3
+    if answer.result_urls:
+        assert found.retention_s <= 600
+
+
+@given(calls, answers, maybe_seconds)
+def test_strict_never_keeps_longer_than_balanced_nor_balanced_than_aggressive(call, answer, wall_now_s):
     strict, balanced, aggressive = (
-        lifetime(PROFILES[name], call, answer, PLAIN) for name in ("strict", "balanced", "aggressive")
+        lifetime(PROFILES[name], call, answer, PLAIN, wall_now_s=wall_now_s)
+        for name in ("strict", "balanced", "aggressive")
     )
     assert strict.fresh_s <= balanced.fresh_s <= aggressive.fresh_s
-    assert strict.retention_s <= balanced.retention_s <= aggressive.retention_s
+    assert strict.retention_s <= balanced.retention_s + 1e-3
+    assert balanced.retention_s <= aggressive.retention_s + 1e-3
 
 
 @given(amounts)

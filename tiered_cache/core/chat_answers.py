@@ -59,7 +59,7 @@ def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
         return Refusal(problem, usage)
     text, locked = assembly.answer()
     try:
-        reading = read_chat(members(text))
+        reading = read_chat(members(text), assembly.aside())
     except UnreadableError:
         return Refusal("choices", usage)
     body = _stored_body(events)
@@ -95,6 +95,9 @@ def _judged(call: Call, form: Form, body: bytes, reading: Reading, *, locked: bo
         model=reading.model,
         usage=reading.usage,
         short_lived=is_short_lived(call, reading, locked=locked),
+        searched=reading.cites,
+        expires_at_s=reading.expires_at_s,
+        result_urls=reading.result_urls,
     )
 
 

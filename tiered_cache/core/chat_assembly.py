@@ -102,6 +102,10 @@ class Assembly:
         text = self._root.text()
         return text, self.unknown or self._root.is_locked()
 
+    def aside(self) -> list[tuple[str, bytes]]:
+        """What chunks said that the answer lacks, by the name of its field; final once that is written."""
+        return self._root.aside()
+
 
 def ends(event: Event) -> bool:
     """Whether this is the `[DONE]` that closes a whole stream."""
@@ -126,7 +130,7 @@ def _is_error(chunk: dict[str, bytes]) -> bool:
 class _Object:
     """What chunks have said of one object so far."""
 
-    __slots__ = ("_children", "_indexed", "_locked", "_table", "_values")
+    __slots__ = ("_aside", "_children", "_indexed", "_locked", "_table", "_values")
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -134,13 +138,14 @@ class _Object:
         self._children: dict[str, _Object] = {}
         self._indexed: dict[str, dict[int, _Object]] = {}
         self._locked = False
+        self._aside: dict[tuple[str, bytes], None] = {}
 
     def add(self, said: dict[str, bytes]) -> None:
         """Raises UnreadableError: a nested value has not the type that its rule needs."""
         for name, value in said.items():
             field = self._table.by_name.get(name)
             if field is None:
-                self._locked = True
+                self._lock(name, value)
             elif field.table is None or value == NULL:
                 self._values.setdefault(name, []).append(value)
             elif field.rule is Rule.INDEXED:
@@ -164,10 +169,22 @@ class _Object:
 
     def is_locked(self) -> bool:
         """Whether something said cannot be written here; final once the text is written."""
+        return self._locked or any(child.is_locked() for child in self._below())
+
+    def aside(self) -> list[tuple[str, bytes]]:
+        """What was said and is not written here, each value once; final once the text is written."""
+        return [*self._aside, *(lost for child in self._below() for lost in child.aside())]
+
+    def _below(self) -> "list[_Object]":
         below = [*self._children.values()]
         for known in self._indexed.values():
             below += known.values()
-        return self._locked or any(child.is_locked() for child in below)
+        return below
+
+    def _lock(self, name: str, *values: bytes) -> None:
+        """Note that `values` of a field are not written here."""
+        self._locked = True
+        self._aside |= {(name, value): None for value in values}
 
     def text(self) -> bytes:
         """The object as a whole answer has it."""
@@ -193,32 +210,35 @@ class _Object:
             case Rule.FIXED | Rule.DROP:
                 return field.default
             case Rule.FIRST | Rule.ONCE | Rule.AGREE:
-                return self._one(field.rule, values)
+                return self._one(field, values)
             case Rule.JOIN:
-                return self._joined(said, all(map(is_string, said)), concatenate)
+                return self._joined(field, said, all(map(is_string, said)), concatenate)
             case Rule.EXTEND:
-                return self._joined(said, all(map(is_list, said)), extend)
+                return self._joined(field, said, all(map(is_list, said)), extend)
             case Rule.LOCK:
-                self._locked = self._locked or bool(said)
+                if said:
+                    self._lock(field.name, *said[:-1])
                 return said[-1] if said else NULL
             case Rule.LAST | Rule.NESTED | Rule.INDEXED:
                 return said[-1] if said else NULL
             case _:
                 assert_never(field.rule)
 
-    def _one(self, rule: Rule, values: list[bytes]) -> bytes:
+    def _one(self, field: Field, values: list[bytes]) -> bytes:
         meant = [value for value in values if value not in _EMPTY]
         if not meant:
             return values[0]
-        if rule is Rule.FIRST or all(value == meant[0] for value in meant):
+        if field.rule is Rule.FIRST or all(value == meant[0] for value in meant):
             return meant[0]
-        self._locked = True
-        return NULL if rule is Rule.AGREE else meant[0]
+        self._lock(field.name, *meant)
+        return NULL if field.rule is Rule.AGREE else meant[0]
 
-    def _joined(self, said: list[bytes], fits: bool, join: Callable[[list[bytes]], bytes]) -> bytes:
+    def _joined(
+        self, field: Field, said: list[bytes], fits: bool, join: Callable[[list[bytes]], bytes]
+    ) -> bytes:
         if not said:
             return NULL
         if fits:
             return join(said)
-        self._locked = True
+        self._lock(field.name, *said[:-1])
         return said[-1]

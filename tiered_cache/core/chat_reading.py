@@ -1,7 +1,10 @@
 """Reads a JSON chat answer, the origin's own or one assembled from a stream."""
 
+from collections.abc import Sequence
+
 from tiered_cache.core.accounting import picousd
 from tiered_cache.core.chat_synthesis import fits
+from tiered_cache.core.content import find_expiry
 from tiered_cache.core.raw_json import (
     NULL,
     UnreadableError,
@@ -17,29 +20,31 @@ from tiered_cache.core.vocabulary import Usage
 
 _MOST_TOKENS = 2**53
 _EMPTY = frozenset({NULL, b"[]", b"{}", b'""'})
-_SOURCES = ("citations", "search_results")
+_SOURCES = frozenset({"annotations", "citations", "search_results"})
 
 
-def read_chat(answer: dict[str, bytes]) -> Reading:
+def read_chat(answer: dict[str, bytes], aside: Sequence[tuple[str, bytes]] = ()) -> Reading:
     """What the answer says.
 
     Args:
         answer: members of the whole JSON answer.
+        aside: what a stream said that its assembled answer lacks, by name.
 
     Raises:
         UnreadableError: choices, messages or tool calls are missing or of the wrong type.
     """
     usage = answer.get("usage", NULL)
     choices = [members(choice) for choice in items(answer.get("choices", NULL))]
-    texts = [choice.get("message", NULL) for choice in choices]
-    messages = [members(text) for text in texts]
+    messages = [members(choice.get("message", NULL)) for choice in choices]
+    expiry = find_expiry([*answer.items(), *aside])
     return Reading(
         model=string(answer.get("model")) or "",
         choices=tuple(map(_choice, choices, messages)),
         usage=read_usage(usage),
         has_usage=is_object(usage),
-        cites=_cites(answer, messages),
-        expires=any(b'"expires_at"' in text for text in texts) or any(map(_speaks, messages)),
+        cites=_cites(answer, messages, aside),
+        expires_at_s=expiry.at_s,
+        result_urls=expiry.unknown or _sounds_for_unknown_time(messages, aside),
         fits=fits(answer),
     )
 
@@ -79,7 +84,7 @@ def _choice(choice: dict[str, bytes], message: dict[str, bytes]) -> Choice:
         arguments=tuple(_arguments(call) for call in calls if "custom" not in call),
         calls=len(calls),
         refused=message.get("refusal", NULL) not in _EMPTY,
-        other=_speaks(message) or not (is_string(content) or content in _EMPTY),
+        other=_speaks(message) or _shows(message) or not (is_string(content) or content in _EMPTY),
     )
 
 
@@ -97,13 +102,28 @@ def _arguments(call: dict[str, bytes]) -> str | None:
     return string(function.get("arguments")) if string(function.get("name")) else None
 
 
-def _cites(answer: dict[str, bytes], messages: list[dict[str, bytes]]) -> bool:
+def _cites(
+    answer: dict[str, bytes], messages: list[dict[str, bytes]], aside: Sequence[tuple[str, bytes]]
+) -> bool:
     """Whether the answer names sources, at its top or in a message."""
-    if any(answer.get(name, NULL) not in _EMPTY for name in _SOURCES):
-        return True
-    return any(message.get("annotations", NULL) not in _EMPTY for message in messages)
+    said = [*answer.items(), *aside]
+    for message in messages:
+        said += message.items()
+    return any(name in _SOURCES and value not in _EMPTY for name, value in said)
+
+
+def _sounds_for_unknown_time(messages: list[dict[str, bytes]], aside: Sequence[tuple[str, bytes]]) -> bool:
+    """Whether there is audio, whose id the origin forgets some time, that does not state when."""
+    sounds = [("audio", message["audio"]) for message in messages if _speaks(message)]
+    said = [(name, value) for name, value in aside if name == "audio"]
+    return bool(sounds) and find_expiry([*sounds, *said]).at_s is None
 
 
 def _speaks(message: dict[str, bytes]) -> bool:
-    """Whether there is audio, whose id the origin forgets at an instant of its own."""
+    """Whether there is audio."""
     return message.get("audio", NULL) not in _EMPTY
+
+
+def _shows(message: dict[str, bytes]) -> bool:
+    """Whether there are images that the model made."""
+    return message.get("images", NULL) not in _EMPTY

@@ -66,12 +66,16 @@ class Caps(Struct, frozen=True, kw_only=True):
         tool_call_s, web_search_s: their answers are not used after an error either.
         remote_urls_s: what a URL shows may change.
         fallback_s: an answer by another model than the first one asked for.
+        result_urls_s: what the origin made is gone some time; not used after an error either.
+        clockless_s: an answer that ends at an instant, where it is not known how far that is.
     """
 
     tool_call_s: float = 10 * MINUTE_S
     web_search_s: float = 5 * MINUTE_S
     remote_urls_s: float = 10 * MINUTE_S
     fallback_s: float = MINUTE_S
+    result_urls_s: float = 10 * MINUTE_S
+    clockless_s: float = MINUTE_S
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -111,19 +115,25 @@ def plan(profile: Profile, call: Call) -> Plan:
     return Plan(store=row.fresh_s > 0, collapse=row.collapse, rule=row.name, detail=row.detail)
 
 
-def lifetime(profile: Profile, call: Call, answer: Answer, ask: Ask) -> Lifetime:
+def lifetime(
+    profile: Profile, call: Call, answer: Answer, ask: Ask, *, wall_now_s: float | None = None
+) -> Lifetime:
     """How long `answer` may be used from now on; zero `fresh_s` means that it is not stored.
 
-    The caller's `ttl_s` only shortens. `rule` names what decided: the row, the cap that binds, or `ttl`.
+    Neither freshness nor the window after an error reaches past an instant at which something in the answer
+    ends: `wall_now_s` is the unix time to count from, None where it is not known. The caller's `ttl_s` only
+    shortens. `rule` names what decided: the row, the cap that binds, or `ttl`.
     """
     row = _row(profile, call)
     if call.bypass is not None or row.fresh_s <= 0:
         return Lifetime(0.0, rule=row.name)
-    fresh_s, rule = _shortest(profile.caps, row, call, answer, ask)
+    left_s = inf if profile.caps is None else _left(profile.caps, answer, wall_now_s)
+    fresh_s, rule = _shortest(profile.caps, row, call, answer, ask, left_s)
     if fresh_s <= 0:
         return Lifetime(0.0, rule=rule)
-    stale_s = 0.0 if _never_stale(call, answer) else row.stale_if_error_s
-    return Lifetime(fresh_s, 0.0, stale_s, rule)
+    clockless = answer.expires_at_s is not None and wall_now_s is None
+    stale_s = 0.0 if clockless or _never_stale(call, answer) else row.stale_if_error_s
+    return Lifetime(fresh_s, 0.0, min(stale_s, left_s - fresh_s), rule)
 
 
 def unbounded() -> Profile:
@@ -154,21 +164,31 @@ def _row(profile: Profile, call: Call) -> Row:
     return _NO_ROW
 
 
-def _shortest(caps: Caps | None, row: Row, call: Call, answer: Answer, ask: Ask) -> tuple[float, str]:
+def _left(caps: Caps, answer: Answer, wall_now_s: float | None) -> float:
+    """Seconds until the first part of the answer ends; infinite where none does."""
+    if answer.expires_at_s is None:
+        return inf
+    return caps.clockless_s if wall_now_s is None else max(0.0, answer.expires_at_s - wall_now_s)
+
+
+def _shortest(
+    caps: Caps | None, row: Row, call: Call, answer: Answer, ask: Ask, left_s: float
+) -> tuple[float, str]:
     """The lifetime that binds, with the name of what gave it; of equals the first."""
     given = [(row.fresh_s, row.name)]
     if caps is not None:
         given += [(fresh_s, name) for applies, fresh_s, name in _ceilings(caps, call, answer) if applies]
-    given.append((inf if ask.ttl_s is None else ask.ttl_s, "ttl"))
+    given += [(left_s, "expires"), (inf if ask.ttl_s is None else ask.ttl_s, "ttl")]
     return min(given, key=_seconds)
 
 
 def _ceilings(caps: Caps, call: Call, answer: Answer) -> tuple[tuple[bool, float, str], ...]:
     return (
         (answer.content_class is ContentClass.TOOL_CALL, caps.tool_call_s, "tool-call"),
-        (call.web_search, caps.web_search_s, "web-search"),
+        (call.web_search or answer.searched, caps.web_search_s, "web-search"),
         (call.remote_urls, caps.remote_urls_s, "remote-urls"),
         (answer.short_lived, caps.fallback_s, "fallback-model"),
+        (answer.result_urls, caps.result_urls_s, "result-urls"),
     )
 
 
@@ -177,8 +197,13 @@ def _seconds(given: tuple[float, str]) -> float:
 
 
 def _never_stale(call: Call, answer: Answer) -> bool:
-    """Tool calls act and search results age: no window after an error."""
-    return call.web_search or answer.content_class is ContentClass.TOOL_CALL
+    """Tool calls act, search results age, results are deleted: no window after an error."""
+    return (
+        call.web_search
+        or answer.searched
+        or answer.result_urls
+        or answer.content_class is ContentClass.TOOL_CALL
+    )
 
 
 _NO_ROW = Row(name="unlisted", detail="policy")

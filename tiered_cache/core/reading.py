@@ -36,7 +36,8 @@ class Reading(Struct, frozen=True):
         usage: what it cost.
         has_usage: token counts were given.
         cites: it names sources that the origin looked up.
-        expires: it carries something that ends at an instant of its own.
+        expires_at_s: earliest instant at which something in it ends, unix time; None where none is stated.
+        result_urls: it holds something that ends without saying when, such as a URL of what was made.
         fits: the other form can say all of it.
     """
 
@@ -45,5 +46,6 @@ class Reading(Struct, frozen=True):
     usage: Usage
     has_usage: bool
     cites: bool
-    expires: bool
+    expires_at_s: float | None
+    result_urls: bool
     fits: bool

@@ -52,13 +52,7 @@ def _is_json(choice: Choice) -> bool:
 
 
 def is_short_lived(call: Call, reading: Reading, *, locked: bool) -> bool:
-    """Whether only a short while may pass before asking again.
-
-    True when a fallback answered instead of the first model, when sources were looked up for a call that did
-    not look like a search, and when something in the answer expires.
-    """
-    if reading.expires or (reading.cites and not call.web_search):
-        return True
+    """Whether a fallback answered instead of the first model, which may be back in a short while."""
     if not call.fallback_models:
         return False
     # A locked stream may have named more than one model.

@@ -340,7 +340,7 @@ class Answer(Struct, frozen=True):
         content_class: what kind of answer it is.
         short_lived: an answer whose `model` is not the first of a `models` list (fresh at most 60 s).
         searched: it names sources, so the origin searched, whether the call looked like it or not.
-        expires_at_s: the earliest instant at which something in it ends (`expires_at`, signed URLs), unix time.
+        expires_at_s: earliest instant at which something in it ends (`expires_at`, signed URLs), unix time.
         result_urls: it holds a result URL, or something else that ends, without an instant (at most 10 min).
     """
 

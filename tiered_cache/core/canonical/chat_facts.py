@@ -108,7 +108,7 @@ def _json_output(body: dict[str, Any]) -> bool:
     kind = "text" if wanted is None else wanted.get("type")
     if type(kind) is not str:
         raise UnsafeBodyError("field-type")
-    structured = body.get("structured_outputs") or {}
+    structured: dict[str, Any] = body.get("structured_outputs") or {}
     return (
         kind in _JSON_FORMATS
         or body.get("guided_json") is not None

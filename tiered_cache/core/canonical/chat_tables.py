@@ -129,8 +129,8 @@ ELISIONS: Final = (
     ),
     Elision("requesty", {}, f"{_REQUESTY}; an object without more than these says nothing"),
 )
-"""At the top level, `requesty` after its own drops. Policies, aliases, `models` lists and unknown prefixes use
-the rows without prefixes."""
+"""At the top level, `requesty` after its own drops. Policies, aliases, `models` lists and unknown prefixes
+use the rows without prefixes."""
 
 IMAGE_DETAIL: Final = Elision(
     "messages[].content[].image_url.detail",
