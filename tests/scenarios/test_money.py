@@ -3,6 +3,7 @@
 import pytest
 
 from tests.scenarios.world import Origin, Stream, answer, body, events, world
+from tiered_cache import OriginCutError
 
 PICO = 10**12
 
@@ -53,3 +54,25 @@ async def test_a_streams_cost_is_its_last_report_and_not_the_sum():
         await w.ask(body(stream=True), origin)
 
     assert w.cache.ledger.spent_picousd == PICO // 2
+
+
+@pytest.mark.parametrize("temperature", [0, 0.9])
+async def test_an_answer_that_was_cut_is_unpriced_and_counted(temperature):
+    """SEMANTICS 9: else unpriced, counted apart."""
+    origin = Origin(OriginCutError("cut"))
+    async with world() as w:
+        with pytest.raises(OriginCutError):
+            await w.ask(body(temperature=temperature), origin)
+
+        assert w.counted("unpriced-call") == 1
+
+
+async def test_a_stream_that_was_cut_is_booked_as_far_as_it_is_known():
+    pieces = events("a b", done=False)
+    origin = Origin(Stream(pieces, error=OriginCutError("cut")))
+    async with world() as w:
+        await w.ask(body(stream=True), origin)
+
+        assert w.cache.ledger.spent_picousd == 1_250_000_000
+        (row,) = w.cache.ledger.rows()
+        assert (row.kind, row.requests) == ("error", 1)

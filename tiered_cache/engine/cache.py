@@ -20,6 +20,7 @@ from tiered_cache.core.vocabulary import (
     Request,
     Response,
     Scope,
+    Usage,
 )
 from tiered_cache.engine.answering import Answering
 from tiered_cache.engine.background import Background
@@ -34,7 +35,7 @@ from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.lookup import Driver, Lookup, Terms
 from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.store import Store
-from tiered_cache.errors import CacheClosedError, RequestError
+from tiered_cache.errors import CacheClosedError, OriginCutError, RequestError
 from tiered_cache.tiers.base import Clock
 from tiered_cache.tiers.guard import TierHealth
 
@@ -257,7 +258,11 @@ class Cache:
 
     async def _forward(self, request: Request, origin: Origin, bypass: Bypass) -> Response:
         self.ledger.upstream_calls += 1
-        response = await origin(request)
+        try:
+            response = await origin(request)
+        except OriginCutError:
+            self.ledger.spend(Usage())  # it began, so it is paid for, nobody knows how much
+            raise
         self._credentials.note(request.scope, response.status, self._monotonic())
         fwd: Fwd = "request" if bypass.detail == _NO_STORE else "bypass"
         outcome = Outcome(kind="bypass", fwd=fwd, fwd_status=response.status, detail=bypass.detail)

@@ -12,7 +12,7 @@ CREDENTIAL_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-g
 """Header fields that say who asks; every one present is part of the credential."""
 
 EDGE_COOKIES = frozenset({b"__cf_bm", b"_cfuvid", b"__cflb", b"cf_clearance", b"__cfruid"})
-"""Cookies that the network before an origin sets for itself (Cloudflare's documentation, "Cloudflare cookies").
+"""Cookies that the network before an origin sets for itself (Cloudflare documentation, Cloudflare cookies).
 They say who the connection is, not who asks, and change by the half-hour."""
 
 V = TypeVar("V")

@@ -64,6 +64,7 @@ class Flight:
         reload: begun by a caller who wants an answer newer than any there is.
         generation: 0, or 1 for the one takeover after a failed flight.
         head: done once the response's status and headers are known (see `status`, `headers`).
+        begun: some of the response has come, so it is paid for.
         streaming: the response is an event stream, which `recording` holds.
         landed: done once the whole answer is judged, before a slow origin has closed the connection.
         released: the answer cannot be shared; followers start anew.
@@ -96,6 +97,7 @@ class Flight:
         self.status = 0
         self.headers: Headers = ()
         self.streaming = False
+        self.begun = False
         self.released = False
         self.asking = False
         self.callers = 0
@@ -113,6 +115,7 @@ class Flight:
     def begin_head(self, response: Response, *, streaming: bool) -> None:
         """Tell the waiters that the response has begun."""
         self.status, self.headers, self.streaming = response.status, response.headers, streaming
+        self.begun = True
         self._headed_s = asyncio.get_running_loop().time()
         if not self.head.done():
             self.head.set_result(None)

@@ -27,7 +27,7 @@ from tiered_cache.engine.flight import Flight, Flights, Landing
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.metering import LastUsage
 from tiered_cache.engine.store import Store
-from tiered_cache.errors import OriginError
+from tiered_cache.errors import OriginCutError, OriginError
 from tiered_cache.tiers.base import Clock
 
 _UNSTORED = Lifetime(0.0, rule="not stored")
@@ -83,9 +83,12 @@ class Pump:
             else:
                 landing = await self._land_whole(flight, response, refusal)
             return landing
+        except OriginCutError:
+            flight.begun = True
+            raise
         finally:
             flight.recording.close(whole=False)
-            if landing is None and flight.status:
+            if landing is None and flight.begun:
                 self._book_lost(flight, usage.usage())
 
     async def _land_whole(self, flight: Flight, response: Response, refusal: Refusal | None) -> Landing:
