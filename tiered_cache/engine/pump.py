@@ -82,7 +82,6 @@ class Pump:
                 landing = await self._land_stream(flight, response, refusal, usage)
             else:
                 landing = await self._land_whole(flight, response, refusal)
-            return landing
         except OriginCutError:
             flight.begun = True
             raise
@@ -90,6 +89,7 @@ class Pump:
             flight.recording.close(whole=False)
             if landing is None and flight.begun:
                 self._book_lost(flight, usage.usage())
+        return landing
 
     async def _land_whole(self, flight: Flight, response: Response, refusal: Refusal | None) -> Landing:
         if response.status == 200 and refusal is not None:
