@@ -37,8 +37,11 @@ _SPAN = re.compile(r"x-([a-z0-9]+)-expires", re.ASCII)
 """Seconds from `x-…-date`: S3 (`amz`), GCS (`goog`) and those who sign like them."""
 
 _EXPIRES = "expires_at"
-_TELLING = re.compile(rb"://|expires_at|\\[u/]")
-"""Without one of these, or an escape that may hide one, a text cannot say that anything ends."""
+_TELLING = (b"://", b"expires_at", b"\\u", b"\\/")
+"""Without one of these, escapes that may hide the others among them, a text cannot say that anything ends."""
+
+_SIGNS = re.compile(r"exp|sig|(?:^|&)se=", re.IGNORECASE)
+"""In the name of every parameter that counts: most URLs have none, and are not taken apart."""
 
 _URL = re.compile(r"https?://[^\s\"'`<>()\[\]{}|\\^]+", re.IGNORECASE)
 _WHOLE_URL = re.compile(r"\s*(https?://\S+)\s*", re.IGNORECASE)
@@ -89,7 +92,7 @@ def find_expiry(parts: Iterable[tuple[str, bytes]]) -> Expiry:
     """
     found = _Findings()
     for name, text in parts:
-        if name == _EXPIRES or _TELLING.search(text) is not None:
+        if name == _EXPIRES or any(mark in text for mark in _TELLING):
             found.walk(name, text)
     return Expiry(min(found.instants, default=None), found.unknown)
 
@@ -148,6 +151,8 @@ def _unescaped(text: str) -> str:
 def _signed_until(url: str) -> tuple[float | None, bool]:
     """The instant at which this URL ends, by its parameters, and whether it is a signed one at all."""
     query = url.partition("#")[0].partition("?")[2]
+    if _SIGNS.search(query) is None:
+        return None, False
     said = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
     spans = [match for match in map(_SPAN.fullmatch, said) if match is not None]
     stated = [_moment(said[name]) for name in _INSTANTS if name in said]
