@@ -477,6 +477,79 @@ class TestFailures:
                 )
 
 
+class TestTimeOuts:
+    """A caller's read time-out is its own deadline and nobody else's."""
+
+    async def test_the_leaders_short_time_out_is_not_its_followers(self, server, cache):
+        server.hold.clear()
+        async with sdk(cache, server.url) as opened:
+            hasty = asyncio.create_task(ask(opened, timeout=0.3))
+            await until(lambda: server.chats)
+            patient = asyncio.create_task(ask(opened))
+            with pytest.raises(openai.APITimeoutError) as caught:
+                await hasty
+            assert isinstance(caught.value.__cause__, httpx2.ReadTimeout)
+            server.hold.set()
+            assert (await patient).choices[0].message.content == text_for(QUESTION)
+        assert len(server.chats) == 1
+
+    async def test_it_counts_without_the_sdks_header_too_and_the_answer_is_kept(self, server, cache):
+        server.hold.clear()
+        url, fields = f"{server.url}/chat/completions", {"authorization": "Bearer k"}
+        async with async_client(cache) as web:
+            with pytest.raises(httpx2.ReadTimeout):
+                await web.post(url, json=QUESTION, headers=fields, timeout=0.2)
+            server.hold.set()
+            again = await web.post(url, json=QUESTION, headers=fields)
+        assert again.json()["choices"][0]["message"]["content"] == text_for(QUESTION)
+        assert len(server.chats) == 1
+
+    async def test_a_stream_that_stalls_ends_for_the_caller_who_does_not_wait(self, server, cache):
+        server.hold.clear()
+        async with sdk(cache, server.url) as opened:
+            stream = await ask(opened, stream=True, timeout=0.3)
+            with pytest.raises((openai.APITimeoutError, httpx2.ReadTimeout)):
+                await collect(stream, [])
+            server.hold.set()
+            assert (await ask(opened)).choices[0].message.content == text_for(QUESTION)
+        assert len(server.chats) == 1
+
+    async def test_a_call_that_nobody_shares_has_its_callers_time_outs_on_the_wire(self, server, cache):
+        server.troubles.append(silent)
+        async with sdk(cache, server.url) as opened:
+            with pytest.raises(openai.APITimeoutError):
+                await ask(opened, temperature=1, timeout=0.3)
+            assert await asyncio.to_thread(server.exchanges[0].gone.wait, 5)
+
+    @pytest.mark.parametrize(
+        ("given", "sent"),
+        [
+            ({"connect": 0.1, "read": 0.2, "write": 0.3, "pool": 0.4}, (5.0, 600.0, 600.0, None)),
+            ({"connect": 9.0, "read": 900.0, "write": None, "pool": 5.0}, (9.0, 900.0, None, None)),
+            ({"read": 1.0}, (None, 600.0, None, None)),
+        ],
+    )
+    async def test_a_call_that_others_may_share_is_patient(self, cache, given, sent):
+        seen = []
+
+        def record(request: httpx2.Request) -> httpx2.Response:
+            seen.append(request.extensions["timeout"])
+            return httpx2.Response(
+                200, content=answer(QUESTION), headers={"content-type": "application/json"}
+            )
+
+        transport = AsyncCacheTransport(cache, httpx2.MockTransport(record))
+        request = httpx2.Request(
+            "POST",
+            "http://a/v1/chat/completions",
+            json=QUESTION,
+            headers={"authorization": "Bearer k"},
+            extensions={"timeout": given},
+        )
+        await transport.handle_async_request(request)
+        assert [tuple(each[name] for name in ("connect", "read", "write", "pool")) for each in seen] == [sent]
+
+
 class TestClosing:
     async def test_a_closed_cache_says_so(self, server):
         async with Cache.open() as cache:

@@ -1,6 +1,8 @@
 """The cache under an SDK's httpx2 client: equal inference calls are answered here, the rest passes by."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -21,6 +23,9 @@ from tiered_cache.integrations.httpx2_bridge import (
 
 SDK_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
 """What the OpenAI SDK gives its own client; httpx2's default of 5 s is too short for inference."""
+
+_PATIENCE: Mapping[str, float | None] = {"connect": 5.0, "read": 600.0, "write": 600.0, "pool": None}
+"""What a call that many may wait for is given at least, in seconds; None is for ever."""
 
 
 def async_client(
@@ -48,7 +53,8 @@ def client(
 class AsyncCacheTransport(httpx2.AsyncBaseTransport):
     """Serves cacheable calls through the cache and hands all others to `inner` as they are.
 
-    Answers of different upstreams are kept apart by URL, those of different credentials by tenant.
+    Answers of different upstreams are kept apart by URL, those of different credentials by tenant. A caller's
+    read time-out is its own: the call that it shares with others goes on without it.
 
     Args:
         cache: must stay open as long as the transport is used.
@@ -85,12 +91,15 @@ class AsyncCacheTransport(httpx2.AsyncBaseTransport):
             return await self._inner.handle_async_request(request)
         except OriginError as failure:
             raise as_httpx2(failure, request) from failure
-        return _to_httpx2(response, request)
+        return _to_httpx2(response, request, call.ask.read_timeout_s)
 
     def _call(self, endpoint: str, request: httpx2.Request, body: bytes) -> Request:
         path, _, query = request.url.raw_path.partition(b"?")
         headers = lowered(request.headers.raw)
         call = self._cache.request(endpoint, body, headers=headers, query=query, scope=self._scope)
+        read_s = _timeouts(request).get("read")
+        if call.ask.read_timeout_s is None and read_s is not None:
+            call = replace(call, ask=replace(call.ask, read_timeout_s=read_s))
         if call.scope is None:
             return call
         origin_id = origin_id_of(request.url, path.decode("ascii").removesuffix(endpoint))
@@ -148,9 +157,14 @@ class _InnerOrigin:
     def __init__(self, inner: httpx2.AsyncBaseTransport, request: httpx2.Request) -> None:
         self._inner = inner
         self._request = request
+        self._caller = asyncio.current_task()
 
     async def __call__(self, call: Request) -> Response:
         request = self._request
+        extensions = {name: value for name, value in request.extensions.items() if name != "trace"}
+        # A flight has a task of its own, and others may wait for it. In the caller's task nobody else does.
+        if "timeout" in extensions and asyncio.current_task() is not self._caller:
+            extensions["timeout"] = _patient(_timeouts(request))
         headers = lowered(request.headers.raw)
         own = ((b"host", value_of(headers, b"host")), (b"content-length", b"%d" % len(call.body)))
         outgoing = httpx2.Request(
@@ -158,7 +172,7 @@ class _InnerOrigin:
             request.url,
             headers=[*own, *without_validators(to_origin(headers))],
             stream=httpx2.ByteStream(call.body),
-            extensions={name: value for name, value in request.extensions.items() if name != "trace"},
+            extensions=extensions,
         )
         with mapped():
             response = await self._inner.handle_async_request(outgoing)
@@ -166,18 +180,33 @@ class _InnerOrigin:
 
 
 class _Stream(httpx2.AsyncByteStream):
-    """A response body of the engine, failing as httpx2 does."""
+    """A response body of the engine, failing as httpx2 does.
 
-    def __init__(self, body: AsyncIterator[bytes], request: httpx2.Request) -> None:
+    Args:
+        body: what is read.
+        request: of the exceptions.
+        read_timeout_s: for each next piece; None is for ever.
+    """
+
+    def __init__(
+        self, body: AsyncIterator[bytes], request: httpx2.Request, read_timeout_s: float | None
+    ) -> None:
         self._body = body
         self._request = request
+        self._read_timeout_s = read_timeout_s
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
+        deadline = asyncio.timeout(self._read_timeout_s)
         try:
-            return await anext(self._body)
+            async with deadline:
+                return await anext(self._body)
+        except TimeoutError as late:
+            if not deadline.expired():
+                raise
+            raise httpx2.ReadTimeout("the origin did not go on in time", request=self._request) from late
         except OriginError as failure:
             raise as_httpx2(failure, self._request) from failure
 
@@ -225,9 +254,24 @@ def _endpoint(request: httpx2.Request) -> str | None:
     return next(found, None)
 
 
-def _to_httpx2(response: Response, request: httpx2.Request) -> httpx2.Response:
+def _timeouts(request: httpx2.Request) -> dict[str, Any]:
+    """The caller's time-outs in seconds; None is for ever, and so is what is not there."""
+    found: dict[str, Any] = request.extensions.get("timeout", {})
+    return found
+
+
+def _patient(timeouts: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Time-outs of a call that is shared: the caller's where they are longer."""
+    return {name: _longer(timeouts.get(name), least_s) for name, least_s in _PATIENCE.items()}
+
+
+def _longer(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else max(one, other)
+
+
+def _to_httpx2(response: Response, request: httpx2.Request, read_timeout_s: float | None) -> httpx2.Response:
     body = response.body
     if isinstance(body, bytes):
         return httpx2.Response(response.status, headers=list(response.headers), content=body)
-    stream = _Stream(body, request)
+    stream = _Stream(body, request, read_timeout_s)
     return httpx2.Response(response.status, headers=list(response.headers), stream=stream)
