@@ -12,7 +12,7 @@ class TieredCacheError(Exception):
         code: stable machine-readable word, the same in every release.
     """
 
-    code = "tiered-cache"
+    code = "tiered_cache"
 
 
 class ConfigError(TieredCacheError):
@@ -24,7 +24,7 @@ class ConfigError(TieredCacheError):
 class MissingExtraError(ConfigError):
     """An optional feature was asked for whose packages are not installed."""
 
-    code = "missing-extra"
+    code = "missing_extra"
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(feature, extra)
@@ -55,7 +55,7 @@ class RequestError(TieredCacheError):
 
 
 class OriginError(TieredCacheError):
-    """The origin gave no complete HTTP response. `__cause__` is the transport's own exception."""
+    """The origin failed. Where it gave no whole answer, `__cause__` is the transport's own exception."""
 
     code = "origin"
 
@@ -63,19 +63,36 @@ class OriginError(TieredCacheError):
 class OriginUnreachableError(OriginError):
     """No response began: connection refused, reset, name not found."""
 
-    code = "origin-unreachable"
+    code = "origin_unreachable"
 
 
 class OriginTimeoutError(OriginError):
     """The origin, or the flight that was joined, did not answer within the caller's deadline."""
 
-    code = "origin-timeout"
+    code = "origin_timeout"
 
 
 class OriginCutError(OriginError):
     """A response began and broke off before it was whole."""
 
-    code = "origin-cut"
+    code = "origin_cut"
+
+
+class OriginStatusError(OriginError):
+    """`Cache.call` shared a call whose `fetch` raised for an HTTP status, in another caller.
+
+    Attributes:
+        status_code: that HTTP status, 400 to 599; named as SDKs name it.
+    """
+
+    code = "origin_status"
+
+    def __init__(self, status_code: int) -> None:
+        super().__init__(status_code)
+        self.status_code = status_code
+
+    def __str__(self) -> str:
+        return f"the origin answered the call that was shared with status {self.status_code}"
 
 
 class TierError(TieredCacheError):
@@ -87,7 +104,7 @@ class TierError(TieredCacheError):
 class TierUnavailableError(TierError):
     """The tier cannot be reached or refused the command."""
 
-    code = "tier-unavailable"
+    code = "tier_unavailable"
 
 
 class CorruptEntryError(TierError):

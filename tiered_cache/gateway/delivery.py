@@ -10,6 +10,7 @@ from tiered_cache.errors import (
     OriginCutError,
     OriginError,
     OriginTimeoutError,
+    OriginUnreachableError,
     RequestError,
     TieredCacheError,
 )
@@ -88,9 +89,9 @@ def _waits(headers: Headers) -> bool:
 
 
 _FAILURES: tuple[tuple[type[TieredCacheError], int, str, str], ...] = (
-    (OriginTimeoutError, 504, "origin_timeout", "The upstream API did not answer in time."),
-    (OriginCutError, 502, "origin_cut", "The upstream API broke off its answer."),
-    (OriginError, 502, "origin_unreachable", "The upstream API could not be reached."),
+    (OriginTimeoutError, 504, OriginTimeoutError.code, "The upstream API did not answer in time."),
+    (OriginCutError, 502, OriginCutError.code, "The upstream API broke off its answer."),
+    (OriginError, 502, OriginUnreachableError.code, "The upstream API could not be reached."),
     (CacheClosedError, 503, "shutting_down", "This gateway is shutting down. Please try again."),
 )
 
