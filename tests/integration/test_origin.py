@@ -554,12 +554,13 @@ async def test_a_path_cannot_leave_the_api_base(path):
     ("path", "target"),
     [
         ("models", "/v1/models"),
-        ("/models", "/v1/models"),
+        ("/models", "/v1//models"),
         ("models/openai%2Fgpt-4o", "/v1/models/openai%2Fgpt-4o"),
         ("models/a b", "/v1/models/a%20b"),
         ("models/é?x", "/v1/models/%C3%A9%3Fx"),
         ("models/a..b/...", "/v1/models/a..b/..."),
         ("files/", "/v1/files/"),
+        ("a//b", "/v1/a//b"),
         ("", "/v1/"),
     ],
 )

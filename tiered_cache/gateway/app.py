@@ -54,7 +54,7 @@ class Gateway:
         if http["type"] != "http":
             raise RuntimeError("this app speaks HTTP alone: run it with lifespan and WebSockets off")
         try:
-            endpoint = self._endpoints.get(http["path"])
+            endpoint = None if b"%" in http.get("raw_path", b"") else self._endpoints.get(http["path"])
             if endpoint is not None and http["method"] == "POST":
                 await self._cached(endpoint, http, receive, send)
             else:
@@ -68,6 +68,8 @@ class Gateway:
         admitted = self._gate(tuple(http["headers"]), http["query_string"])
         coding = body_coding(admitted.headers)
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return
         began_s = time.perf_counter()
         body = message.get("body", b"")
         if coding is not None or message.get("more_body") or len(body) > self._usual_bytes:

@@ -17,12 +17,14 @@ from tiered_cache.engine.config import CacheConfig
 from tiered_cache.errors import ConfigError, MissingExtraError
 from tiered_cache.gateway.app import Gateway
 from tiered_cache.gateway.config import GatewayConfig, check
+from tiered_cache.gateway.ending import Ending
 from tiered_cache.integrations.origin import HttpOrigin
 
 try:
     import uvicorn
     import uvloop
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    from tiered_cache.gateway.protocol import HttpProtocol
 except ImportError as error:
     raise MissingExtraError("tiered-cache serve", "gateway") from error
 
@@ -145,6 +147,16 @@ class Server(uvicorn.Server):
         gc.freeze()  # modules and tables live as long as the process: no collection need look at them again
         self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain; calls that are still under way then get their last word before the cache closes."""
+        await super().shutdown(sockets)
+        left = list(self.server_state.tasks)
+        for task in left:
+            if not task.cancelling():  # a second one would cut the word off
+                task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_LEAST_CLOSE_S)
+
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         """Nothing: uvicorn would raise the signal again after draining, and that would be the exit code."""
@@ -180,8 +192,8 @@ class Server(uvicorn.Server):
 
 def _uvicorn_config(gateway: Gateway, drain_s: int) -> uvicorn.Config:
     return uvicorn.Config(
-        gateway,
-        http=HttpToolsProtocol,
+        Ending(gateway),
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

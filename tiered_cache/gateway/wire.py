@@ -35,13 +35,17 @@ class HttpDate:
 
 
 def framed(response: Response, date: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    """Field lines as they go out: with a Date, and with Content-Length where the body is whole."""
-    lines = list(response.headers)
+    """Field lines as they go out: with a Date, and with Content-Length where the body is whole.
+
+    A status without a body goes out without a length: 204 must (RFC 9110 §8.6), and 304 may.
+    """
+    bodiless = response.status in _BODILESS
+    lines = [line for line in response.headers if not bodiless or line[0] != b"content-length"]
     names = {name for name, _ in lines}
     if b"date" not in names:
         lines.append(date)
     body = response.body
-    if isinstance(body, bytes) and b"content-length" not in names and response.status not in _BODILESS:
+    if isinstance(body, bytes) and b"content-length" not in names and not bodiless:
         lines.append((b"content-length", b"%d" % len(body)))
     return lines
 

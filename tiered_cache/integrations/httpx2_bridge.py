@@ -167,10 +167,13 @@ async def read_response(response: httpx2.Response, *, asked: bytes = ACCEPT_ENCO
 
 
 async def raw_response(response: httpx2.Response, *, bodiless: bool) -> Response:
-    """Any answer as it came, its content coding untouched."""
+    """Any answer as it came, its content coding untouched.
+
+    The body of an answer to HEAD is an iterator where the origin told no length: so will nobody further on.
+    """
     headers = await _fields(response)
     body = Body(response, None)
-    if bodiless or response.status_code in _BODILESS:
+    if response.status_code in _BODILESS or (bodiless and value_of(headers, b"content-length")):
         return Response(response.status_code, headers, await body.whole())
     return Response(response.status_code, headers, body)
 

@@ -130,7 +130,7 @@ class HttpOrigin:
 
     def _target(self, path: str, query: bytes) -> bytes:
         """Path and query as they go on the wire; the query keeps the caller's bytes."""
-        below = quote(path.lstrip("/"), safe=_PATH_SAFE)
+        below = quote(path, safe=_PATH_SAFE)
         if not {".", ".."}.isdisjoint(unquote(below).split("/")):
             raise RequestError(
                 "the path has a '.' or '..' segment: name the resource directly", code="invalid_path"
