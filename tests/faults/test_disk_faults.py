@@ -15,7 +15,7 @@ import time
 import pytest
 
 from tiered_cache.engine.clock import SYSTEM_CLOCK
-from tiered_cache.errors import TierUnavailableError
+from tiered_cache.errors import CorruptEntryError, TierUnavailableError
 from tiered_cache.testing import FakeClock, sample_key, sample_sealed
 from tiered_cache.tiers.disk import DiskTier
 from tiered_cache.tiers.guard import GuardedTier
@@ -170,8 +170,7 @@ async def test_a_database_damaged_under_a_running_tier(tmp_path):
             await tier.put(sample_key(number), sample_sealed(sample_key(number), b"x" * 5000))
 
         def overwrite():
-            for name in ("cache.db", "cache.db-wal"):
-                path = tmp_path / "entries" / name
+            for path in (tmp_path / "entries").iterdir():
                 path.write_bytes(b"\xa5" * path.stat().st_size)
 
         await asyncio.to_thread(overwrite)
@@ -181,6 +180,65 @@ async def test_a_database_damaged_under_a_running_tier(tmp_path):
         for _ in range(3):
             await tier.put(KEY, sample_sealed(KEY))
         assert await tier.get(KEY) is not None
+
+
+CUT_UNDER_A_RUNNING_TIER = textwrap.dedent(
+    """
+    import asyncio, os, pathlib, sys
+    from tiered_cache.engine.clock import SYSTEM_CLOCK
+    from tiered_cache.testing import sample_key, sample_sealed
+    from tiered_cache.tiers.disk import DiskTier
+    from tiered_cache.tiers.guard import GuardedTier
+
+    async def main():
+        inner = DiskTier(sys.argv[1], 64 * 2**20, SYSTEM_CLOCK)
+        tier = GuardedTier(inner, read_deadline_s=10.0, write_deadline_s=10.0, clock=SYSTEM_CLOCK)
+        keys = [sample_key(number) for number in range(40)]
+        entries = pathlib.Path(sys.argv[1], "entries")
+        for round in range(6):
+            await asyncio.gather(*(tier.put(key, sample_sealed(key, key * 500)) for key in keys))
+            for path in entries.iterdir():
+                os.truncate(path, 0 if round % 2 else path.stat().st_size // 3)
+            for key in keys:
+                found = await tier.get(key)
+                assert found is None or found.sealed.entry.body == key * 500
+            for key in keys:
+                await tier.put(key, sample_sealed(key, key * 500))
+            found = await tier.get(keys[-1])
+            assert found is not None, "it did not recover"
+        maps = pathlib.Path("/proc/self/maps").read_text()
+        assert str(entries) not in maps, "a file that others can cut is mapped"
+        await inner.close()
+
+    asyncio.run(main())
+    """
+)
+
+
+def test_files_cut_under_a_running_tier_end_no_process(tmp_path):
+    """A fault below a mapping of a file that became shorter is a SIGBUS, which nobody can catch."""
+    command = [sys.executable, "-c", CUT_UNDER_A_RUNNING_TIER, str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_a_database_replaced_by_another_process_is_the_one_that_is_written(tmp_path):
+    """Journals are found by name: writing on into the old file would spoil the new one."""
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        await one.put(KEY, sample_sealed(KEY))
+        await other.put(sample_key(2), sample_sealed(sample_key(2)))
+
+        def damage_it():
+            path = tmp_path / "entries" / "cache.db"
+            path.write_bytes(b"\xa5" * path.stat().st_size)
+
+        await asyncio.to_thread(damage_it)
+        with pytest.raises(CorruptEntryError):
+            await one.get(KEY)
+        await one.put(KEY, sample_sealed(KEY))
+        await other.put(sample_key(2), sample_sealed(sample_key(2)))
+        assert await one.get(sample_key(2)) is not None
+        assert await other.get(KEY) is not None
 
 
 async def test_a_full_disk_drops_writes_and_keeps_answering(tmp_path):

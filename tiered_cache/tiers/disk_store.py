@@ -16,7 +16,9 @@ from tiered_cache.errors import CorruptEntryError, TierUnavailableError
 BUSY_TIMEOUT_S = 1
 """How long a write waits for another process that writes."""
 _LONGEST_EXPIRY_S = 10 * 365 * 86_400.0
-_DATABASE_FILES = ("cache.db", "cache.db-wal", "cache.db-shm")
+_DATABASE_FILE = "cache.db"
+# In the order of deletion: a journal must not outlive its database, the next one would be rolled back by it.
+_FILES = ("cache.db-journal", "cache.db-wal", "cache.db-shm", _DATABASE_FILE)
 # Our statements are fixed, so that SQLite's plain "error" means a schema that is not ours.
 _DAMAGED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
@@ -92,6 +94,7 @@ class DiskStore:
 
     def apply(self, writes: Sequence[Write]) -> None:
         """Perform all writes in one transaction. Raises CorruptEntryError, TierUnavailableError."""
+        self._leave_if_replaced()
         with self._opened() as cache:
             with cache.transact():
                 for write in writes:
@@ -145,6 +148,15 @@ class DiskStore:
             self._local.cache = cache
         return cache
 
+    def _leave_if_replaced(self) -> None:
+        """Go over to the database that another process has put in the place of a damaged one.
+
+        Journals are found by name: one written for the old database would be taken for the new one's.
+        """
+        with self._lock:
+            if self._cache is not None and self._inode_now() != self._inode:
+                self._cache = None
+
     def _open(self) -> Any:
         self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -159,7 +171,10 @@ class DiskStore:
             statistics=0,
             tag_index=0,
             disk_min_file_size=0,
-            sqlite_mmap_size=0,  # a fault below a mapping would be a signal, not an error
+            # No file is mapped into memory, neither database nor index of a write-ahead log: where one is
+            # cut by somebody else, a fault below the mapping would be a signal (SIGBUS), not an error.
+            sqlite_mmap_size=0,
+            sqlite_journal_mode="truncate",
         )
         self._inode = self._inode_now()
         return cache
@@ -172,13 +187,13 @@ class DiskStore:
             self._cache = None
             self.close_thread()
             if cache is None or self._inode_now() == self._inode:
-                for name in _DATABASE_FILES:
+                for name in _FILES:
                     with suppress(OSError):
                         (self._folder / name).unlink()
 
     def _inode_now(self) -> int:
         try:
-            return (self._folder / _DATABASE_FILES[0]).stat().st_ino
+            return (self._folder / _DATABASE_FILE).stat().st_ino
         except OSError:
             return 0
 
