@@ -170,6 +170,31 @@ def test_no_memory_at_all_still_collapses():
     assert report.clairvoyant.hit_ratio == 0
 
 
+@pytest.mark.parametrize("start_ms", [0, 1_700_000_000_000, 10**17, 10**400])
+def test_times_count_from_the_first_row(start_ms):
+    rows = some_trace(300, 5)
+    later = [msgspec.structs.replace(row, ts_ms=start_ms + 7 + row.ts_ms) for row in rows]
+    same = {"trace": "", "took_s": 0.0}
+    assert msgspec.structs.replace(replayed(later), **same) == msgspec.structs.replace(replayed(rows), **same)
+
+
+def test_a_trace_of_many_years_ends_at_once():
+    """Where floats are coarser than asyncio's resolution, timers still come due."""
+    rows = [Row(year * 365 * DAY_MS + at_ms, 1, 10, 10) for year in range(0, 100, 9) for at_ms in (0, 9_000)]
+    report = replayed(rows)
+    assert report.rows == sum(report.outcomes.values()) == len(rows)
+    assert report.took_s < 20
+
+
+@pytest.mark.parametrize("last_ms", [101 * 365 * DAY_MS, 10**18, 10**400])
+def test_a_trace_of_more_than_a_century_is_one_line_and_exit_code_2(tmp_path, capsys, last_ms):
+    trace = tmp_path / "t.csv"
+    trace.write_text(f"ts_ms,key_id,prompt_tokens,output_tokens\n0,1,1,1\n{last_ms},1,1,1\n")
+    assert main(["replay", str(trace)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "100 years" in line
+
+
 def test_a_trace_without_rows_reports_zeros():
     report = replayed([])
 

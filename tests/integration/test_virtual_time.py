@@ -27,6 +27,24 @@ def test_days_pass_at_once_and_timers_fire_in_order():
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.parametrize("already_s", [0.0, 2.0**23, 1.7e9, 4e9])
+def test_however_late_it_is_timers_come_due_in_order(already_s):
+    async def main():
+        loop = asyncio.get_running_loop()
+        fired = []
+        await asyncio.sleep(already_s)
+        for name, delay_s in (("c", 3600.0), ("b", 0.25), ("a", 1e-12)):
+            loop.call_later(delay_s, fired.append, name)
+        loop.call_at(loop.time(), fired.append, "now")
+        await asyncio.sleep(3601)
+        return fired, loop.time() - already_s
+
+    fired, took_s = run_virtual(main())
+    assert set(fired[:2]) == {"now", "a"}
+    assert fired[2:] == ["b", "c"]
+    assert took_s == pytest.approx(3601, abs=0.01)
+
+
 def test_no_timer_fires_while_a_thread_works():
     """A tier's deadline of 25 ms must not pass because a real read takes 1 ms."""
 

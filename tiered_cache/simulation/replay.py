@@ -30,6 +30,7 @@ from tiered_cache.tiers.memory import ENTRY_OVERHEAD_BYTES
 _SAVING = frozenset({"hit", "stale", "revalidated", "collapsed"})
 _NOBODY = "trace"
 _PROGRESS_EVERY = 100
+_LONGEST_MS = 100 * 365 * 86_400_000
 
 
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +100,12 @@ class Replay:
     """One replay of `rows`, which are in order of arrival.
 
     Args:
-        plan: engine and origin. Raises ConfigError when it names Redis.
-        rows: the trace.
+        plan: engine and origin.
+        rows: the trace; times count from its first row.
         progress: told every so often how many calls are answered.
+
+    Raises:
+        ConfigError: the plan names Redis, or the trace is longer than 100 years.
     """
 
     def __init__(
@@ -112,7 +116,7 @@ class Replay:
                 "a replay runs on memory and disk in virtual time: leave redis out of its config"
             )
         self._plan = plan
-        self._rows = rows
+        self._rows = _from_the_first(rows)
         self._config = msgspec.structs.replace(plan.config, secret=f"a secret for replays, seed {plan.seed}")
         self._model = plan.model
         self._spelling = random.Random(plan.seed)  # noqa: S311  # spelling, not security
@@ -213,6 +217,15 @@ class Replay:
     def _weight(self, row: Row) -> int:
         """The least that an entry weighs in memory: the yardstick must not be shorter than it is."""
         return ENTRY_OVERHEAD_BYTES + len(answer_body(row, self._model))
+
+
+def _from_the_first(rows: Sequence[Row]) -> list[Row]:
+    """The rows with times from the first one on. Raises ConfigError."""
+    first_ms = rows[0].ts_ms if rows else 0
+    counted = [msgspec.structs.replace(row, ts_ms=row.ts_ms - first_ms) for row in rows]
+    if any(abs(row.ts_ms) > _LONGEST_MS for row in counted):
+        raise ConfigError("the trace spans more than 100 years: are its ts_ms milliseconds?")
+    return counted
 
 
 def _total(rows: Sequence[Row], model: OriginModel) -> Sums:

@@ -19,7 +19,7 @@ class Row(Struct, frozen=True):
     """One LLM call of a trace.
 
     Attributes:
-        ts_ms: arrival, milliseconds from the start of the trace.
+        ts_ms: arrival, milliseconds from any instant on.
         key_id: equal ids (of one tenant) are equal calls.
         prompt_tokens, output_tokens: what this call used.
         tenant: whose call it is; empty where the trace names none.

@@ -1,7 +1,9 @@
 """Virtual time: an asyncio loop that jumps to its next timer instead of waiting for it."""
 
 import asyncio
+import math
 import selectors
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
@@ -11,6 +13,8 @@ _Ts = TypeVarTuple("_Ts")
 
 _REAL_LIMIT_S = 60.0
 _EPOCH_S = 1_700_000_000.0
+_RESOLUTION_S = time.get_clock_info("monotonic").resolution
+"""How near asyncio takes a timer for due."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -27,12 +31,23 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        if ready or (timeout is not None and timeout <= 0):
+        if ready:
             return ready
-        if self.jobs > 0 or timeout is None:
+        if timeout is None or (timeout > 0 and self.jobs > 0):
             return self._wait_for_real()
-        self.now_s += timeout
+        if self.jobs == 0:
+            self._go_on(max(timeout, 0.0))
         return []
+
+    def _go_on(self, seconds: float) -> None:
+        """Put the clock forward, far enough that a timer of that instant is due.
+
+        After some months floats are coarser than asyncio's resolution: `now + resolution` is `now`, and a
+        timer of now would be waited for without end.
+        """
+        self.now_s += seconds
+        if self.now_s + _RESOLUTION_S == self.now_s:
+            self.now_s = math.nextafter(self.now_s, math.inf)
 
     def _wait_for_real(self) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(self._real_limit_s)
