@@ -68,8 +68,8 @@ def synthesise(answer: dict[str, bytes], *, include_usage: bool) -> bytes:
     head = _head(answer)
     once = {name: answer[name] for name in _SAID_ONCE if name in answer}
     bodies: list[dict[str, bytes]] = []
-    for choice in items(answer.get("choices", NULL)):
-        bodies += [{"choices": b"[%b]" % part} for part in _choice(members(choice))]
+    for choice in sorted(map(members, items(answer.get("choices", NULL))), key=_index):
+        bodies += [{"choices": b"[%b]" % part} for part in _choice(choice)]
     if bodies:
         bodies[0] = bodies[0] | once
     if include_usage:
@@ -90,6 +90,12 @@ def _head(answer: dict[str, bytes]) -> dict[str, bytes]:
         if repeated and name in answer:
             head[name] = answer[name]
     return head
+
+
+def _index(choice: dict[str, bytes]) -> int:
+    """Where the choice stands in a stream: readers of streams expect choice 0 before choice 1."""
+    index = choice.get("index", b"0")
+    return int(index) if index.isdigit() else 0
 
 
 def _choice(choice: dict[str, bytes]) -> list[bytes]:
