@@ -1,6 +1,11 @@
 """Values that several verbs read from the command line."""
 
 import argparse
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tiered_cache.errors import ConfigError
 
 _PREFIXES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _UNITS = {"": 1, "b": 1} | {name + end: size for name, size in _PREFIXES.items() for end in ("", "b", "ib")}
@@ -23,6 +28,15 @@ def size_bytes(text: str) -> int | None:
             f"{text!r} is not a size: write for example 512MiB, 2GiB or unlimited"
         )
     return int(number) * factor
+
+
+@contextmanager
+def deep_nesting_refused(file: Path) -> Generator[None]:
+    """The parser of TOML overflows the stack on text nested a thousand deep. Raises ConfigError."""
+    try:
+        yield
+    except RecursionError:
+        raise ConfigError(f"{file}: its values are nested too deeply") from None
 
 
 def seconds(text: str) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tiered_cache.cli.arguments import size_bytes
+from tiered_cache.cli.arguments import deep_nesting_refused, size_bytes
 from tiered_cache.engine.config import CacheConfig, DiskConfig, MemoryConfig
 from tiered_cache.errors import ConfigError
 
@@ -94,7 +94,8 @@ def _read_config(file: Path) -> CacheConfig:
     from tiered_cache.gateway.config import read_config  # noqa: PLC0415
 
     try:
-        return read_config(file.read_bytes(), str(file)).cache
+        with deep_nesting_refused(file):
+            return read_config(file.read_bytes(), str(file)).cache
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from error
 

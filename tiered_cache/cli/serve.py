@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from tiered_cache.cli.arguments import seconds, size_bytes
+from tiered_cache.cli.arguments import deep_nesting_refused, seconds, size_bytes
 from tiered_cache.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def _from_file(path: Path) -> "GatewayConfig":
         toml = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    return read_config(toml, str(path))
+    with deep_nesting_refused(path):
+        return read_config(toml, str(path))
 
 
 def _with_flags(config: "GatewayConfig", args: argparse.Namespace) -> "GatewayConfig":

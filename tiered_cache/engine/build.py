@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from tiered_cache.core.canonical import KeyOptions
 from tiered_cache.core.keys import Keyer
 from tiered_cache.core.policy import PROFILES, Profile, unbounded
+from tiered_cache.engine.checks import check_cache
 from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
 from tiered_cache.errors import ConfigError
 from tiered_cache.tiers.base import Clock, Tier
@@ -39,8 +40,9 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
     """Parts for `config`; touches the disk where a disk tier is asked for, never the network.
 
     Raises:
-        ConfigError: a secret is missing or short, or a directory cannot be used.
+        ConfigError: a secret is missing or short, a directory or another value cannot be used.
     """
+    check_cache(config)
     config = _with_whole_path(config)
     keyer = Keyer(_secret(config), KeyOptions(identity_fields=config.identity_fields))
     profile = unbounded() if config.profile == "unbounded" else PROFILES[config.profile]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import quote, quote_from_bytes, unquote
 
 from tiered_cache.core.vocabulary import Headers, Request, Response
+from tiered_cache.engine.checks import demand_seconds
 from tiered_cache.errors import ConfigError, RequestError
 from tiered_cache.integrations.fields import to_origin, value_of, with_credential, without_validators
 from tiered_cache.integrations.httpx2_bridge import (
@@ -37,7 +38,7 @@ class HttpOrigin:
         origin_id: normalised scheme, host, port and path prefix, as the partition names it.
 
     Raises:
-        ConfigError: `base_url` or `api_key` cannot be used.
+        ConfigError: `base_url`, a time-out or `api_key` cannot be used.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class HttpOrigin:
         api_key: str | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
+        demand_seconds(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
         self._url = _checked(base_url)
         self._prefix = self._url.raw_path.decode("ascii").rstrip("/")
         self.origin_id = origin_id_of(self._url, self._prefix)
@@ -160,6 +162,10 @@ def _checked(base_url: str) -> httpx2.URL:
         raise ConfigError(f"the upstream is not a URL ({error}): give one such as https://host/v1") from error
     if url.scheme not in {"http", "https"} or not url.host:
         raise ConfigError("the upstream must be an http:// or https:// URL such as https://host/v1")
+    if not base_url.strip().isprintable() or " " in base_url.strip():
+        raise ConfigError("the upstream URL must not hold spaces or control characters")
+    if url.port is not None and not 1 <= url.port <= 65535:
+        raise ConfigError("the upstream's port must be between 1 and 65535")
     if url.userinfo or url.query or url.fragment:
         raise ConfigError(
             "the upstream URL must not carry credentials, a query or a fragment: give the API base alone"

@@ -1,0 +1,82 @@
+"""Refuses configurations that could only fail later: each complaint says what to change."""
+
+import math
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
+from tiered_cache.errors import ConfigError
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def check_cache(config: CacheConfig) -> None:
+    """Return if the engine can work as configured. Raises ConfigError."""
+    _demand_sizes(
+        max_body_bytes=config.max_body_bytes,
+        max_entry_bytes=config.max_entry_bytes,
+        pending_writes=config.pending_writes,
+        memory_capacity_bytes=config.memory.capacity_bytes,
+    )
+    if not (math.isfinite(config.linger_s) and config.linger_s >= 0):
+        raise ConfigError("linger_s must be a number of seconds, zero or more")
+    for name in config.key_headers:
+        if not _FIELD_NAME.fullmatch(name):
+            raise ConfigError("key_headers: each must be the name of a header field, such as x-team")
+    _check_tenants(config.tenants)
+    if config.disk is not None:
+        _check_disk(config.disk)
+    if config.redis is not None:
+        _check_redis(config.redis)
+
+
+def demand_seconds(**values: float) -> None:
+    """Refuse time-outs that never come or come at once. Raises ConfigError."""
+    for name, seconds in values.items():
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise ConfigError(f"{name} must be a number of seconds above zero")
+
+
+def _demand_sizes(**values: int | None) -> None:
+    for name, size in values.items():
+        if size is not None and size < 0:
+            raise ConfigError(f"{name} must not be negative")
+
+
+def _check_tenants(tenants: dict[str, str]) -> None:
+    for digest, tenant in tenants.items():
+        if not _DIGEST.fullmatch(digest):
+            raise ConfigError("tenants: each name must be the SHA-256 of a key, 64 lower-case hex digits")
+        if not tenant:
+            raise ConfigError("tenants: a tenant's name must not be empty")
+
+
+def _check_disk(disk: DiskConfig) -> None:
+    _demand_sizes(disk_capacity_bytes=disk.capacity_bytes)
+    demand_seconds(disk_read_deadline_s=disk.read_deadline_s, disk_write_deadline_s=disk.write_deadline_s)
+    if not disk.directory.strip() or "\0" in disk.directory:
+        raise ConfigError("the disk tier needs a directory: give its path (see --disk)")
+
+
+def _check_redis(redis: RedisConfig) -> None:
+    """The complaint never repeats the URL, which may hold a password."""
+    demand_seconds(redis_read_deadline_s=redis.read_deadline_s, redis_write_deadline_s=redis.write_deadline_s)
+    try:
+        url = urlsplit(redis.url)
+        usable = _is_usable(url, url.port)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(
+            "the Redis URL cannot be used: give one such as redis://host:6379/0, rediss://host or unix:///path"
+        )
+
+
+def _is_usable(url: SplitResult, port: int | None) -> bool:
+    """Whether this names a server; the client would take another database than one that it cannot read."""
+    if url.scheme == "unix":
+        return url.path not in {"", "/"}
+    database = url.path.removeprefix("/")
+    numbered = not database or (database.isascii() and database.isdigit())
+    return url.scheme in {"redis", "rediss"} and numbered and port != 0
