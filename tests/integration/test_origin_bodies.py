@@ -147,3 +147,18 @@ async def test_a_transport_that_gives_loaded_responses_may_code_them():
 
     origin = HttpOrigin("http://origin.example/v1", transport=httpx2.MockTransport(respond))
     assert (await origin(call())).body == ANSWER
+
+
+@pytest.mark.parametrize("media_type", ["Text/Event-Stream", "TEXT/EVENT-STREAM; charset=UTF-8"])
+async def test_a_stream_is_one_in_any_letter_case(media_type):
+    """RFC 9110 §8.3.1: type and subtype are case-insensitive."""
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.answer(200, EVENTS, content_type=media_type)
+
+    with RawServer(handler) as server:
+        origin = HttpOrigin(server.url)
+        response = await origin(call())
+        assert not isinstance(response.body, bytes)
+        assert await response.body.whole() == EVENTS
+        await origin.aclose()
