@@ -440,3 +440,22 @@ async def test_a_stream_caller_and_a_json_caller_share_one_entry():
     assert streamed.body.endswith(b"data: [DONE]\n\n")
     first = json.loads(streamed.body.split(b"\n\n")[0].removeprefix(b"data: "))
     assert first["object"] == "chat.completion.chunk"
+
+
+class Faulty:
+    """Fails as no part of ours should."""
+
+    def read(self, headers, query):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("pieces", [(chat(),), (chat()[:9], chat()[9:])])
+async def test_a_defect_in_reading_the_fields_forwards_the_call_and_is_counted(pieces):
+    upstream = Upstream()
+    async with gateway(upstream) as app:
+        app._cache._callers = Faulty()
+        answered = await ask(app, *pieces)
+        faults = app._cache.ledger.counts["fault", "engine:ZeroDivisionError"]
+    assert answered.status == 200
+    assert answered.cache_status == "tiered-cache; fwd=bypass; fwd-status=200; detail=engine-fault"
+    assert (len(upstream.requests), faults) == (1, 1)

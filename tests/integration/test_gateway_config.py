@@ -12,14 +12,13 @@ from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
 from tiered_cache.errors import ConfigError
 from tiered_cache.gateway.config import (
-    EU_UPSTREAM,
     GatewayConfig,
     check,
     is_loopback,
     read_config,
     with_environment,
 )
-from tiered_cache.integrations.requesty import EU_URL, GLOBAL_URL
+from tiered_cache.integrations.requesty import GLOBAL_URL
 
 DIGEST = "a" * 64
 
@@ -207,7 +206,7 @@ def test_a_missing_secret_is_explained_to_programs_and_to_operators():
 
 
 def test_requestys_addresses_stand_in_one_place():
-    assert (GatewayConfig().upstream, EU_UPSTREAM) == (GLOBAL_URL, EU_URL)
+    assert GatewayConfig().upstream == GLOBAL_URL
     assert modules_with("router.requesty.ai") == {"integrations/requesty.py"}
 
 

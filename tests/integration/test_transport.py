@@ -271,6 +271,13 @@ class TestPassingBy:
             line for line in with_us.lines if line[0] not in timing
         }
 
+    async def test_a_defect_of_ours_forwards_the_call_and_is_counted(self, server, cache):
+        cache._callers = None
+        async with sdk(cache, server.url) as opened:
+            status, text = await status_of(opened)
+        assert (status.partition("detail=")[2], text) == ("engine-fault", text_for(QUESTION))
+        assert cache.ledger.counts["fault", "engine:AttributeError"] == 1
+
     async def test_a_precondition_is_ours_to_answer(self, server, cache):
         async with async_client(cache) as web:
             url, fields = f"{server.url}/chat/completions", {"authorization": "Bearer k"}

@@ -88,10 +88,10 @@ def _from_file(path: Path) -> "GatewayConfig":
 
 
 def _with_flags(config: "GatewayConfig", args: argparse.Namespace) -> "GatewayConfig":
-    from tiered_cache.gateway.config import EU_UPSTREAM  # noqa: PLC0415
+    from tiered_cache.integrations.requesty import EU_URL  # noqa: PLC0415
 
     flags: dict[str, Any] = {
-        "upstream": EU_UPSTREAM if args.eu else args.upstream,
+        "upstream": EU_URL if args.eu else args.upstream,
         "host": args.host,
         "port": args.port,
         "credentials": args.credentials,

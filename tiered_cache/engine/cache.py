@@ -44,6 +44,9 @@ DRAIN_S = 5.0
 
 _NO_STORE = "no-store"
 
+_FAULT = "engine-fault"
+"""Reason word of a call that a defect of ours forwards uncached."""
+
 
 class Cache:
     """A two-tier response cache of one event loop.
@@ -136,8 +139,14 @@ class Cache:
             query: raw, without the question mark.
             scope: None derives it from the credentials in `headers` and `query`.
             plain_body: the decoded body when `body` carries a Content-Encoding.
+
+        A fault of ours is counted and gives a request that is forwarded uncached.
         """
-        caller = self._callers.read(headers, query)
+        try:
+            caller = self._callers.read(headers, query)
+        except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
+            self._fault(error)
+            return Request(endpoint, body, scope, headers, query, Ask(bypass=_FAULT), plain_body)
         if scope is None:
             scope = caller.scope
         return Request(endpoint, body, scope, headers, query, caller.ask, plain_body)
@@ -203,7 +212,7 @@ class Cache:
             raise
         except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
             self._fault(error)
-            answered = Bypass("engine-fault")
+            answered = Bypass(_FAULT)
         if isinstance(answered, Response):
             return answered
         if not isinstance(answered, Bypass):
@@ -216,6 +225,8 @@ class Cache:
         """The response, the origin's failure, or the reason word of a call to be forwarded uncached."""
         if len(request.body) > self.config.max_body_bytes:
             return Bypass("too-large")
+        if request.ask.bypass == _FAULT:
+            return Bypass(_FAULT)  # whoever asks: no scope was found then
         keyed = self._keyer.key(request)
         if isinstance(keyed, Bypass):
             return keyed

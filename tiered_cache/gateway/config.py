@@ -10,9 +10,7 @@ from msgspec.structs import replace
 
 from tiered_cache.engine.config import CacheConfig, Discreet
 from tiered_cache.errors import ConfigError
-from tiered_cache.integrations.requesty import EU_URL, GLOBAL_URL
-
-EU_UPSTREAM = EU_URL
+from tiered_cache.integrations.requesty import GLOBAL_URL
 
 SECRET_VARIABLE = "TIERED_CACHE_SECRET"  # noqa: S105  # the variable's name, not its value
 KEY_VARIABLE = "REQUESTY_API_KEY"
