@@ -581,3 +581,28 @@ class TestClosing:
         await until(lambda: not server.connections)
         async with sdk(cache, server.url) as opened:
             assert "; hit" in (await status_of(opened))[0]
+
+
+async def test_another_host_behind_one_address_is_another_origin(cache):
+    """SEMANTICS 1: two upstreams never share."""
+    with ChatServer() as server:
+        async with sdk(cache, server.url) as opened:
+            for host in ("eu.example", "us.example", "eu.example"):
+                await opened.chat.completions.create(**QUESTION, extra_headers={"Host": host})
+    assert cache.ledger.upstream_calls == 2
+
+
+async def test_an_inner_transport_that_decides_where_calls_go_is_named(cache):
+    def answering(text):
+        whole = {**json.loads(answer(QUESTION)), "model": text}
+        return httpx2.MockTransport(lambda _request: httpx2.Response(200, json=whole))
+
+    said = []
+    for name in ("one", "two", "one"):
+        through = async_client(cache, inner=answering(name), origin_id=name)
+        async with openai.AsyncOpenAI(
+            base_url="http://upstream/v1", api_key="k", http_client=through
+        ) as opened:
+            said.append((await ask(opened)).model)
+    assert said == ["one", "two", "one"]
+    assert cache.ledger.upstream_calls == 2

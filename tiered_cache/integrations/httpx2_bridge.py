@@ -95,9 +95,13 @@ def _kind_of(failure: OriginError) -> type[httpx2.TransportError]:
     return httpx2.RemoteProtocolError if isinstance(failure, OriginCutError) else httpx2.ConnectError
 
 
-def origin_id_of(url: httpx2.URL, path_prefix: str) -> str:
-    """Names an upstream in the partition: normalised scheme, host, port and path prefix (SEMANTICS §1)."""
-    return f"{url.scheme}://{url.netloc.decode('ascii')}{path_prefix.rstrip('/')}"
+def origin_id_of(url: httpx2.URL, path_prefix: str, host: bytes = b"") -> str:
+    """Names an upstream in the partition: normalised scheme, host, port and path prefix (SEMANTICS §1).
+
+    A Host field that says another name than the URL is part of it: one address can serve several origins.
+    """
+    named = f"{url.scheme}://{url.netloc.decode('ascii')}{path_prefix.rstrip('/')}"
+    return named if host.lower() in {b"", url.netloc} else f"{named} as {host.decode('latin-1').lower()}"
 
 
 class Body(AsyncIterator[bytes]):

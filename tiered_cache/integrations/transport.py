@@ -33,9 +33,10 @@ def async_client(
     *,
     scope: Scope | None = None,
     inner: httpx2.AsyncBaseTransport | None = None,
+    origin_id: str | None = None,
 ) -> httpx2.AsyncClient:
     """A client for `AsyncOpenAI(http_client=…)`; arguments as for `AsyncCacheTransport`."""
-    transport = AsyncCacheTransport(cache, inner, scope=scope)
+    transport = AsyncCacheTransport(cache, inner, scope=scope, origin_id=origin_id)
     return httpx2.AsyncClient(transport=transport, timeout=SDK_TIMEOUT, follow_redirects=True)
 
 
@@ -44,9 +45,10 @@ def client(
     *,
     scope: Scope | None = None,
     inner: httpx2.AsyncBaseTransport | None = None,
+    origin_id: str | None = None,
 ) -> httpx2.Client:
     """A client for `OpenAI(http_client=…)`; arguments as for `CacheTransport`."""
-    transport = CacheTransport(cache, inner, scope=scope)
+    transport = CacheTransport(cache, inner, scope=scope, origin_id=origin_id)
     return httpx2.Client(transport=transport, timeout=SDK_TIMEOUT, follow_redirects=True)
 
 
@@ -60,6 +62,8 @@ class AsyncCacheTransport(httpx2.AsyncBaseTransport):
         cache: must stay open as long as the transport is used.
         inner: the way to the network; None connects directly or by the environment's proxy. Closed with this.
         scope: who may share the answers; None takes each call's own credential.
+        origin_id: name of the upstream in the partition; None takes URL and Host. Needed where `inner` alone
+            decides which upstream a URL leads to (a Unix socket, say) and there are several of them.
     """
 
     def __init__(
@@ -68,10 +72,12 @@ class AsyncCacheTransport(httpx2.AsyncBaseTransport):
         inner: httpx2.AsyncBaseTransport | None = None,
         *,
         scope: Scope | None = None,
+        origin_id: str | None = None,
     ) -> None:
         self._cache = cache
         self._inner = Network() if inner is None else inner
         self._scope = scope
+        self._origin_id = origin_id
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request.
@@ -102,7 +108,10 @@ class AsyncCacheTransport(httpx2.AsyncBaseTransport):
             call = replace(call, ask=replace(call.ask, read_timeout_s=read_s))
         if call.scope is None:
             return call
-        origin_id = origin_id_of(request.url, path.decode("ascii").removesuffix(endpoint))
+        origin_id = self._origin_id
+        if origin_id is None:
+            prefix = path.decode("ascii").removesuffix(endpoint)
+            origin_id = origin_id_of(request.url, prefix, value_of(headers, b"host"))
         return replace(call, scope=replace(call.scope, origin_id=origin_id))
 
     async def aclose(self) -> None:
@@ -116,7 +125,7 @@ class CacheTransport(httpx2.BaseTransport):
     Args:
         cache: must stay open as long as the transport is used.
         inner: an asynchronous transport, used on that thread; None as for `AsyncCacheTransport`.
-        scope: as for `AsyncCacheTransport`.
+        scope, origin_id: as for `AsyncCacheTransport`.
     """
 
     def __init__(
@@ -125,9 +134,10 @@ class CacheTransport(httpx2.BaseTransport):
         inner: httpx2.AsyncBaseTransport | None = None,
         *,
         scope: Scope | None = None,
+        origin_id: str | None = None,
     ) -> None:
         self._blocking = cache
-        self._through = AsyncCacheTransport(cache.cache, inner, scope=scope)
+        self._through = AsyncCacheTransport(cache.cache, inner, scope=scope, origin_id=origin_id)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request. Raises as `AsyncCacheTransport.handle_async_request`."""
