@@ -178,6 +178,11 @@ def test_times_count_from_the_first_row(start_ms):
     assert msgspec.structs.replace(replayed(later), **same) == msgspec.structs.replace(replayed(rows), **same)
 
 
+def test_a_trace_out_of_order_has_a_span_all_the_same():
+    rows = [Row(at_ms, 1, 1, 1) for at_ms in (100_000, 0, 50_000)]
+    assert replayed(rows).span_s == 100.0
+
+
 def test_a_trace_of_many_years_ends_at_once():
     """Where floats are coarser than asyncio's resolution, timers still come due."""
     rows = [Row(year * 365 * DAY_MS + at_ms, 1, 10, 10) for year in range(0, 100, 9) for at_ms in (0, 9_000)]

@@ -186,7 +186,7 @@ class Replay:
             rows=len(rows),
             calls=len({partition_key(row) for row in rows}),
             tenants=len(self._scopes),
-            span_s=(rows[-1].ts_ms - rows[0].ts_ms) / 1000 if rows else 0.0,
+            span_s=(max(row.ts_ms for row in rows) - min(row.ts_ms for row in rows)) / 1000 if rows else 0.0,
             **msgspec.structs.asdict(reached),
             unbounded=bound,
             reached=reached.of(bound),
