@@ -1,6 +1,7 @@
 """The gateway on real sockets: what a caller's bytes become, and what reaches its socket."""
 
 import concurrent.futures
+import contextlib
 import json
 import signal
 import socket
@@ -229,13 +230,14 @@ def test_a_caller_that_leaves_before_its_body_is_no_fault(origin, gateway, reset
     assert "Exception" not in gateway.log
 
 
+# First those of which the origin hears nothing: once it has seen the others, these have been read as well.
 WAITING = {
+    "body under way": request(CHAT, body=chat("hold"))[:-10],
+    "upload under way": request("/v1/files", body=chat("hold"))[:-10],
     "json": request(CHAT, body=chat("hold")),
     "sampled": request(CHAT, body=chat("hold", temperature=1)),
     "stream": request(CHAT, body=chat("hold", stream=True)),
     "route": request("/v1/embeddings", body=b'{"input":"hold"}'),
-    "body under way": request(CHAT, body=chat("hold"))[:-10],
-    "upload under way": request("/v1/files", body=chat("hold"))[:-10],
 }
 
 
@@ -248,9 +250,12 @@ class TestDrain:
             Origin() as origin,
             GatewayProcess("--upstream", origin.url, "--drain", drain) as gateway,
             concurrent.futures.ThreadPoolExecutor(len(WAITING)) as pool,
+            contextlib.ExitStack() as opened,
         ):
-            connections = {name: Connection(gateway) for name in WAITING}
-            answers = {name: pool.submit(connections[name].ask, data) for name, data in WAITING.items()}
+            connections = {name: opened.enter_context(Connection(gateway)) for name in WAITING}
+            for name, data in WAITING.items():
+                connections[name].socket.sendall(data)
+            answers = {name: pool.submit(connection.read) for name, connection in connections.items()}
             with Connection(gateway) as half:
                 half.socket.sendall(request(CHAT, body=chat("half", stream=True)))
                 assert half.file.readline().split()[1] == b"200"
@@ -261,8 +266,6 @@ class TestDrain:
                 got = {name: future.result(15) for name, future in answers.items()}
                 assert not half.file.read().endswith(b"0\r\n\r\n")
             assert gateway.ended() == 0
-            for connection in connections.values():
-                connection.__exit__()
             log = gateway.log
         for name, (status, fields, body) in got.items():
             assert (status, fields["content-type"]) == (503, "application/json"), name
