@@ -226,8 +226,7 @@ class Driver:
         deadline = _Deadline(lookup.request.ask.read_timeout_s)
         try:
             await asyncio.wait({flight.head}, timeout=deadline.left_s())
-            if not flight.released:
-                event = await self._outcome(lookup, flight, deadline)
+            event = Event.RELEASED if flight.released else await self._outcome(lookup, flight, deadline)
             if flight.released:
                 return self._start_anew(lookup)
         finally:

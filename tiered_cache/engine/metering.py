@@ -14,7 +14,7 @@ def metered(endpoint: str, response: Response, book: Callable[[Usage], None]) ->
         book(usage_of(endpoint, response.body))
         return response
     body = response.body
-    if field(response.headers, b"content-type").startswith(b"text/event-stream"):
+    if field(response.headers, b"content-type").lower().startswith(b"text/event-stream"):
         response.body = _MeteredStream(endpoint, body, book)
     else:
         book(Usage())

@@ -74,22 +74,25 @@ class Pump:
     async def fly(self, flight: Flight) -> Landing:
         """Make the origin call. Whatever the origin callable raises is the flight's failure."""
         usage = LastUsage(flight.keyed.call.endpoint)
-        landing: Landing | None = None
+        booked = False
         try:
-            response = await self._ask(flight)
-            refusal = self._head_refusal(flight.keyed, response)
-            if _streams(flight.keyed, response):
-                landing = await self._land_stream(flight, response, refusal, usage)
-            else:
-                landing = await self._land_whole(flight, response, refusal)
+            landing = await self._fly(flight, usage)
+            booked = True
         except OriginCutError:
             flight.begun = True
             raise
         finally:
             flight.recording.close(whole=False)
-            if landing is None and flight.begun:
+            if flight.begun and not booked:
                 self._book_lost(flight, usage.usage())
         return landing
+
+    async def _fly(self, flight: Flight, usage: LastUsage) -> Landing:
+        response = await self._ask(flight)
+        refusal = self._head_refusal(flight.keyed, response)
+        if _streams(flight.keyed, response):
+            return await self._land_stream(flight, response, refusal, usage)
+        return await self._land_whole(flight, response, refusal)
 
     async def _land_whole(self, flight: Flight, response: Response, refusal: Refusal | None) -> Landing:
         if response.status == 200 and refusal is not None:
