@@ -76,3 +76,14 @@ async def test_a_stream_that_was_cut_is_booked_as_far_as_it_is_known():
         assert w.cache.ledger.spent_picousd == 1_250_000_000
         (row,) = w.cache.ledger.rows()
         assert (row.kind, row.requests) == ("error", 1)
+
+
+async def test_a_connection_that_breaks_behind_the_answer_is_not_booked_twice():
+    origin = Origin(Stream(events("a b"), error=ConnectionResetError("late")))
+    async with world() as w:
+        seen = await w.ask(body(stream=True), origin)
+
+        assert seen.body.endswith(b"data: [DONE]\n\n")
+        assert w.cache.ledger.spent_picousd == 1_250_000_000
+        assert [row.requests for row in w.cache.ledger.rows()] == [1]
+        assert (await w.ask(body(), origin)).hit

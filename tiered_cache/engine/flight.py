@@ -65,6 +65,7 @@ class Flight:
         generation: 0, or 1 for the one takeover after a failed flight.
         head: done once the response's status and headers are known (see `status`, `headers`).
         begun: some of the response has come, so it is paid for.
+        booked: what it cost is in the ledger.
         streaming: the response is an event stream, which `recording` holds.
         landed: done once the whole answer is judged, before a slow origin has closed the connection.
         released: the answer cannot be shared; followers start anew.
@@ -98,6 +99,7 @@ class Flight:
         self.headers: Headers = ()
         self.streaming = False
         self.begun = False
+        self.booked = False
         self.released = False
         self.asking = False
         self.callers = 0

@@ -74,18 +74,15 @@ class Pump:
     async def fly(self, flight: Flight) -> Landing:
         """Make the origin call. Whatever the origin callable raises is the flight's failure."""
         usage = LastUsage(flight.keyed.call.endpoint)
-        booked = False
         try:
-            landing = await self._fly(flight, usage)
-            booked = True
+            return await self._fly(flight, usage)
         except OriginCutError:
             flight.begun = True
             raise
         finally:
             flight.recording.close(whole=False)
-            if flight.begun and not booked:
+            if flight.begun and not flight.booked:
                 self._book_lost(flight, usage.usage())
-        return landing
 
     async def _fly(self, flight: Flight, usage: LastUsage) -> Landing:
         response = await self._ask(flight)
@@ -254,6 +251,7 @@ class Pump:
         return Landing(response.status, response.headers, raw, entry, stored=True, resident=resident)
 
     def _book(self, flight: Flight, response: Response, read: Answer | Refusal, took_s: float) -> None:
+        flight.booked = True
         self._ledger.spend(read.usage, for_nobody=flight.callers == 0)
         kind = "miss" if response.status == 200 else "error"
         row = self._ledger.row(flight.scope.tenant, flight.keyed.call.model, "origin", kind)
