@@ -7,10 +7,21 @@ from msgspec.json import encode
 
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
 from tiered_cache.core.dialect import AnswerDialect
+from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
 from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.stored_fields import stored_headers
 from tiered_cache.core.validators import make_etag
-from tiered_cache.core.vocabulary import Answer, Call, Entry, Headers, Refusal, Rendering, Shape, Usage
+from tiered_cache.core.vocabulary import (
+    Answer,
+    Call,
+    Entry,
+    Headers,
+    Refusal,
+    Rendering,
+    Shape,
+    Usage,
+    form_of,
+)
 
 __all__ = [
     "ends_stream",
@@ -28,7 +39,12 @@ _JSON = b"application/json"
 _SSE = b"text/event-stream"
 _SSE_FIELD = b"text/event-stream; charset=utf-8"
 
-DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType({"chat/completions": CHAT_ANSWERS})
+DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
+    {
+        "chat/completions": CHAT_ANSWERS,
+        "embeddings": EMBEDDINGS_ANSWERS,
+    }
+)
 """By endpoint: exactly those whose requests have a canonical form."""
 
 
@@ -80,7 +96,7 @@ def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None
     body = None if dialect is None else dialect.render(entry, shape, free)
     if body is None:
         return None
-    return Rendering(body, _JSON if shape == "json" else _SSE_FIELD, make_etag(body))
+    return Rendering(body, _JSON if form_of(shape) == "json" else _SSE_FIELD, make_etag(body))
 
 
 def usage_of(endpoint: str, text: bytes) -> Usage:

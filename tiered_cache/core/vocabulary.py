@@ -20,11 +20,20 @@ Used whole wherever something is selected (entry, flight, file, Redis key), so a
 hash alone never selects another call's answer. The partition is inside both digests.
 """
 
-Shape: TypeAlias = Literal["json", "sse", "sse+usage"]
-"""How one caller wants an answer written: a JSON body, an event stream without or with the usage chunk."""
+Shape: TypeAlias = Literal["json", "base64", "sse", "sse+usage"]
+"""How one caller wants an answer written: a JSON body, one whose vectors are base64, an event stream without
+or with the usage chunk."""
+
+Vectors: TypeAlias = Literal["float", "base64", "other"]
+"""How a caller wants embeddings: as JSON numbers, as little-endian float32 in base64, as the origin does."""
 
 Form: TypeAlias = Literal["json", "sse"]
 """How the origin wrote the answer that an entry holds."""
+
+
+def form_of(shape: Shape) -> Form:
+    """Whether a shape is one JSON body or a stream."""
+    return "json" if shape in {"json", "base64"} else "sse"
 
 
 class Determinism(Enum):
@@ -126,12 +135,13 @@ class Call(Struct, frozen=True):
         stream, include_usage: the shape the caller asked for.
         service_tier: transport only; names the flight, not the entry.
         determinism: see `Determinism`.
-        choices: how many answers were asked for (`n`).
+        choices: how many answers were asked for: `n`, inputs to embed or to judge, results of a ranking.
         json_output: the answer must parse as JSON (response_format json_object, json_schema; vLLM's fields).
         web_search: the origin searches the web for this answer.
         remote_urls: some content part names a remote http(s) URL.
         bypass: reason word why this call is never cached (side effects, state, unresolved model), or None.
         fallback_models: the `models` list, in order.
+        vectors: of embeddings, how they are to be written.
     """
 
     endpoint: str
@@ -146,12 +156,13 @@ class Call(Struct, frozen=True):
     remote_urls: bool = False
     bypass: str | None = None
     fallback_models: tuple[str, ...] = ()
+    vectors: Vectors = "float"
 
     @property
     def shape(self) -> Shape:
         """The rendering this caller would get."""
         if not self.stream:
-            return "json"
+            return "base64" if self.vectors == "base64" else "json"
         return "sse+usage" if self.include_usage else "sse"
 
 
@@ -162,11 +173,13 @@ class Keyed(Struct, frozen=True):
         key: selects entry and flight.
         call: the facts about the request.
         shape: the rendering this caller gets (`call.shape`, computed once).
+        elements: keys of the calls that this one is a batch of, in their order; else empty.
     """
 
     key: CacheKey
     call: Call
     shape: Shape
+    elements: tuple[CacheKey, ...] = ()
 
 
 class Bypass(Struct, frozen=True):

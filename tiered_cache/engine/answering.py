@@ -17,6 +17,7 @@ from tiered_cache.core.vocabulary import (
     Request,
     Response,
     Usage,
+    form_of,
 )
 from tiered_cache.engine import heads
 from tiered_cache.engine.flight import Flight, Landing
@@ -205,7 +206,7 @@ class Answering:
 
         None where the origin answered in another form than hits will have.
         """
-        if (entry.form == "json") != (keyed.shape == "json"):
+        if entry.form != form_of(keyed.shape):
             return None
         rendering = self._store.landed_rendering(keyed, landing.resident, entry)
         if rendering is None:

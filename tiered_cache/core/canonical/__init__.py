@@ -6,6 +6,8 @@ from tiered_cache.core.canonical.chat import canonical_chat
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
 from tiered_cache.core.canonical.chat_tools import ToolMemo
 from tiered_cache.core.canonical.edits import with_usage_requested
+from tiered_cache.core.canonical.embeddings import ENDPOINT as _EMBEDDINGS
+from tiered_cache.core.canonical.embeddings import canonical_embeddings
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
 from tiered_cache.core.vocabulary import Bypass
 
@@ -18,7 +20,10 @@ __all__ = [
     "with_usage_requested",
 ]
 
-_DIALECTS: dict[str, Callable[[bytes, KeyOptions, ToolMemo | None], Canonical]] = {_CHAT: canonical_chat}
+_DIALECTS: dict[str, Callable[[bytes, KeyOptions, ToolMemo | None], Canonical]] = {
+    _CHAT: canonical_chat,
+    _EMBEDDINGS: canonical_embeddings,
+}
 
 CACHEABLE_ENDPOINTS: frozenset[str] = frozenset(_DIALECTS)
 """Paths below the API base whose dialect is known; all others are forwarded untouched."""

@@ -30,11 +30,13 @@ class Canonical(Struct, frozen=True):
         call: the facts about the request.
         text: canonical bytes; equal for two bodies of one dialect exactly when they mean the same call.
         dropped: what was left out, each as `path: table row`.
+        elements: canonical texts of the calls that this one is a batch of, in their order; else empty.
     """
 
     call: Call
     text: bytes
     dropped: tuple[str, ...]
+    elements: tuple[bytes, ...] = ()
 
 
 class UnsafeBodyError(Exception):

@@ -1,0 +1,156 @@
+"""The dialects whose bodies are flat: a few members, no messages, a JSON answer."""
+
+from collections.abc import Callable
+from types import NoneType
+from typing import Any
+
+from msgspec import Struct
+
+from tiered_cache.core.canonical.chat_tables import REQUESTY_FIELDS
+from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
+from tiered_cache.core.canonical.json_form import settle_member, write_canonical
+from tiered_cache.core.canonical.reading import read_object
+from tiered_cache.core.canonical.tables import Drop, Field
+from tiered_cache.core.vocabulary import Call
+
+_REQUESTY = "Requesty docs, request metadata: analytics only"
+_POLICY = "policy/"
+
+REQUESTY_DROPS = (
+    Drop("requesty.auto_cache", "transport", "Requesty docs, Auto caching: provider prompt caching only"),
+    Drop("requesty.user_id", "identity", _REQUESTY),
+    Drop("requesty.trace_id", "identity", _REQUESTY),
+    Drop("requesty.tags", "identity", _REQUESTY),
+    Drop("requesty.extra", "identity", _REQUESTY),
+)
+"""The router's own object, the same on every route."""
+
+
+def _nothing(body: dict[str, Any]) -> frozenset[str]:
+    del body
+    return frozenset()
+
+
+def _whole(body: dict[str, Any]) -> tuple[bytes, ...]:
+    del body
+    return ()
+
+
+class Flat(Struct, frozen=True, kw_only=True):
+    """One such dialect.
+
+    Attributes:
+        fields: known members; all others are keyed as they stand.
+        drops: members that are left out.
+        read: the facts of a body whose known members have their types; may put a member into its one
+            spelling. Raises UnsafeBodyError `field-type`.
+        kept: members that stay in this body's key whatever `drops` says.
+        elements: of a settled body without what is dropped, the canonical text of each call that it is a
+            batch of; empty where it is none.
+    """
+
+    fields: tuple[Field, ...]
+    drops: tuple[Drop, ...] = ()
+    read: Callable[[dict[str, Any], str], Call]
+    kept: Callable[[dict[str, Any]], frozenset[str]] = _nothing
+    elements: Callable[[dict[str, Any]], tuple[bytes, ...]] = _whole
+
+
+def canonical_flat(raw: bytes, dialect: Flat, options: KeyOptions) -> Canonical:
+    """Canonicalise a body of `dialect`.
+
+    Raises:
+        RequestError: no JSON parser reads it.
+        UnsafeBodyError: it is not keyed; the reason word tells why.
+    """
+    body = read_object(raw)
+    model = body.get("model")
+    if model is None:
+        model = ""
+    elif type(model) is not str:
+        raise UnsafeBodyError("field-type")
+    try:
+        return _canonical(body, model, dialect, options)
+    except UnsafeBodyError as error:
+        error.model = model
+        raise
+
+
+def _canonical(body: dict[str, Any], model: str, dialect: Flat, options: KeyOptions) -> Canonical:
+    _settle(body, {field.name: field for field in dialect.fields}, 2)
+    call = dialect.read(body, model)
+    kept = dialect.kept(body)
+    split = dialect.elements if "requesty" not in body else _whole
+    rows = [row for row in dialect.drops if row.path not in kept]
+    dropped = _drop(body, rows, "", options)
+    if body.get("requesty") is not None:
+        dropped += _drop_requesty(body, body["requesty"], options)
+    return Canonical(call, write_canonical(body), tuple(dropped), split(body))
+
+
+def why_never(model: str, fallbacks: tuple[str, ...] = ()) -> str | None:
+    """The reason word of a call whose model cannot be told from its body, or None."""
+    if not model:
+        return "no-model"
+    return "policy-model" if any(name.startswith(_POLICY) for name in (model, *fallbacks)) else None
+
+
+def texts_of(value: Any) -> tuple[str, ...]:
+    """A list of strings, such as `models`; nothing of it where it is absent or null.
+
+    Raises:
+        UnsafeBodyError: `field-type`.
+    """
+    if not value:
+        return ()
+    if any(type(text) is not str for text in value):
+        raise UnsafeBodyError("field-type")
+    return tuple(value)
+
+
+def names_urls(value: Any) -> bool:
+    """Whether some object in a settled value has a member that is a remote http(s) URL; a text is text."""
+    kind = kind_of(value)
+    if kind is list:
+        return any(map(names_urls, value))
+    return kind is dict and any(_is_url(member) or names_urls(member) for member in value.values())
+
+
+def _is_url(value: Any) -> bool:
+    return type(value) is str and value.lstrip()[:8].lower().startswith(("http://", "https://"))
+
+
+def _settle(members: dict[str, Any], fields: dict[str, Field], depth: int) -> None:
+    """Check and settle every member in place.
+
+    Raises:
+        UnsafeBodyError: a member of the wrong type, a number or nesting that is not keyed.
+    """
+    for name in members:
+        settle_member(members, name, depth, exact=False)
+    for name, value in members.items():
+        field, kind = fields.get(name), kind_of(value)
+        if field is None or kind in field.kinds or (kind is NoneType and field.null == "value"):
+            continue
+        raise UnsafeBodyError("field-type")
+
+
+def _drop(members: dict[str, Any], rows: list[Drop], prefix: str, options: KeyOptions) -> list[str]:
+    """Leave out what the rows say; the notes of those that applied."""
+    notes: list[str] = []
+    for row in rows:
+        name = row.path.removeprefix(prefix)
+        if name in members and (row.kind == "transport" or options.identity_fields == "drop"):
+            del members[name]
+            notes.append(row.note)
+    return notes
+
+
+def _drop_requesty(body: dict[str, Any], requesty: dict[str, Any], options: KeyOptions) -> list[str]:
+    """The router's own object; where nothing of it can change the answer it is as good as absent."""
+    _settle(requesty, {field.name: field for field in REQUESTY_FIELDS}, 3)
+    notes = _drop(requesty, list(REQUESTY_DROPS), "requesty.", options)
+    if not requesty:
+        del body["requesty"]
+        notes.append("requesty: default")
+    return notes
