@@ -126,7 +126,10 @@ class Source:
         return set().union(*map(self.said, values))
 
 
-REASONING = {"_bypass", "_bypass_told", "_forbidden", "_judge", "_lenient_detail", "_problem", "why_not"}
+REASONING = {
+    *("_bypass", "_bypass_told", "_forbidden", "_judge", "_judge_moderation", "_judge_ranking"),
+    *("_lenient_detail", "_problem", "why_never", "why_not"),
+}
 """Functions that return a reason word or None."""
 
 SOURCES = [Source(path) for package in PACKAGES for path in (ROOT / "tiered_cache" / package).rglob("*.py")]

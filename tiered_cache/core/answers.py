@@ -11,6 +11,7 @@ from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
 from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.stored_fields import stored_headers
 from tiered_cache.core.validators import make_etag
+from tiered_cache.core.verdict_answers import MODERATIONS_ANSWERS, RERANK_ANSWERS
 from tiered_cache.core.vocabulary import (
     Answer,
     Call,
@@ -43,6 +44,8 @@ DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
     {
         "chat/completions": CHAT_ANSWERS,
         "embeddings": EMBEDDINGS_ANSWERS,
+        "rerank": RERANK_ANSWERS,
+        "moderations": MODERATIONS_ANSWERS,
     }
 )
 """By endpoint: exactly those whose requests have a canonical form."""

@@ -9,6 +9,10 @@ from tiered_cache.core.canonical.edits import with_usage_requested
 from tiered_cache.core.canonical.embeddings import ENDPOINT as _EMBEDDINGS
 from tiered_cache.core.canonical.embeddings import canonical_embeddings
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
+from tiered_cache.core.canonical.moderations import ENDPOINT as _MODERATIONS
+from tiered_cache.core.canonical.moderations import canonical_moderations
+from tiered_cache.core.canonical.rerank import ENDPOINT as _RERANK
+from tiered_cache.core.canonical.rerank import canonical_rerank
 from tiered_cache.core.vocabulary import Bypass
 
 __all__ = [
@@ -23,6 +27,8 @@ __all__ = [
 _DIALECTS: dict[str, Callable[[bytes, KeyOptions, ToolMemo | None], Canonical]] = {
     _CHAT: canonical_chat,
     _EMBEDDINGS: canonical_embeddings,
+    _RERANK: canonical_rerank,
+    _MODERATIONS: canonical_moderations,
 }
 
 CACHEABLE_ENDPOINTS: frozenset[str] = frozenset(_DIALECTS)
