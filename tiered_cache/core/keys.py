@@ -29,6 +29,9 @@ _LANES_BYTES = 2**20
 _OVERHEAD_BYTES = 700
 """What a remembered body costs beside its own bytes: key, call, container entries."""
 
+_ELEMENT_BYTES = 96
+"""What the key of one element of a batch costs."""
+
 _NO_CREDENTIAL = Bypass("no-credential")
 _ROUTE = Bypass("route")
 _DEFAULT = KeyOptions()
@@ -109,7 +112,7 @@ class Keyer:
         if known is not None and known.lane is lane and known.raw == raw:
             return known.result
         result = self._key(request.endpoint, raw, lane)
-        self._memo.put(mark, _Remembered(lane, raw, result, len(raw) + _OVERHEAD_BYTES))
+        self._memo.put(mark, _Remembered(lane, raw, result, len(raw) + _weigh(result)))
         return result
 
     def tenant_of(self, credentials: Sequence[tuple[bytes, bytes]]) -> str:
@@ -138,7 +141,8 @@ class Keyer:
         call = form.call
         if call.bypass is not None:
             return Bypass(call.bypass, call.model)
-        return Keyed(self._name(form.text, lane), call, call.shape)
+        elements = tuple([self._name(text, lane) for text in form.elements])
+        return Keyed(self._name(form.text, lane), call, call.shape, elements)
 
     def _name(self, text: bytes, lane: _Lane) -> CacheKey:
         inner, outer = lane.digest.copy(), self._outer.copy()
@@ -173,6 +177,11 @@ class Keyer:
     def _derive(self, purpose: bytes) -> bytes:
         """A secret of its own for each use, so that no digest of one use means anything in another."""
         return hmac.digest(self._secret, b"tiered-cache v1 " + purpose, "sha256")
+
+
+def _weigh(result: Keyed | Bypass) -> int:
+    elements = 0 if isinstance(result, Bypass) else len(result.elements)
+    return _OVERHEAD_BYTES + elements * _ELEMENT_BYTES
 
 
 def key_text(key: CacheKey) -> str:

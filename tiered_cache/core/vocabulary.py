@@ -287,7 +287,8 @@ class Rendering(Struct, frozen=True):
     Attributes:
         body: exact bytes to send.
         content_type: value of the Content-Type field.
-        etag: strong entity tag of `body`, quotes included (RFC 9110 §8.8.3).
+        etag: strong entity tag of `body`, quotes included (RFC 9110 §8.8.3); empty for bytes that no other
+            answer will have.
     """
 
     body: bytes
@@ -315,7 +316,7 @@ class Outcome(Struct, frozen=True):
         saved_picousd: stored cost of an answer that was not paid again; None = unpriced or nothing saved.
     """
 
-    kind: Literal["hit", "stale", "revalidated", "collapsed", "miss", "bypass", "error"]
+    kind: Literal["hit", "stale", "revalidated", "partial", "collapsed", "miss", "bypass", "error"]
     tier: str | None = None
     fwd: Fwd | None = None
     fwd_status: int | None = None

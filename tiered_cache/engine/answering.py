@@ -140,13 +140,18 @@ class Answering:
             age_s=candidate.age_s,
             saved_picousd=entry.usage.cost_picousd,
         )
-        return self._stored(lookup, entry, candidate.rendering, outcome)
+        self.book(lookup.request, lookup.keyed, outcome, entry)
+        return self.give(lookup.request, entry, candidate.rendering, outcome)
 
-    def _stored(self, lookup: Lookup, entry: Entry, rendering: Rendering, outcome: Outcome) -> Response:
-        self._row(lookup.request, lookup.keyed, outcome).add(entry.usage, entry.origin_s)
+    def book(self, request: Request, keyed: Keyed, outcome: Outcome, entry: Entry) -> None:
+        """Book what was answered from `entry`."""
+        self._row(request, keyed, outcome).add(entry.usage, entry.origin_s)
+
+    def give(self, request: Request, entry: Entry, rendering: Rendering, outcome: Outcome) -> Response:
+        """The response that writes `entry` so."""
         headers = (*heads.stored_answer(entry, rendering, outcome), (b"x-request-id", self._ids()))
-        asked = lookup.request.ask.if_none_match
-        if asked and matches(asked, rendering.etag):
+        asked = request.ask.if_none_match
+        if asked and rendering.etag and matches(asked, rendering.etag):
             return Response(304, heads.not_modified(headers), b"", outcome)
         return Response(200, headers, rendering.body, outcome)
 
@@ -204,9 +209,10 @@ class Answering:
     def _leaders_etag(self, keyed: Keyed, landing: Landing, entry: Entry) -> bytes | None:
         """The tag that hits will carry: weak here where a hit's bytes differ (its `usage.cost` is 0).
 
-        None where the origin answered in another form than hits will have.
+        None where the origin answered in another form than hits will have, and for a batch, which hits
+        put together anew.
         """
-        if entry.form != form_of(keyed.shape):
+        if keyed.elements or entry.form != form_of(keyed.shape):
             return None
         rendering = self._store.landed_rendering(keyed, landing.resident, entry)
         if rendering is None:
@@ -227,7 +233,8 @@ class Answering:
             detail=landing.detail or lookup.detail,
             saved_picousd=entry.usage.cost_picousd,
         )
-        return self._stored(lookup, entry, rendering, outcome)
+        self.book(lookup.request, lookup.keyed, outcome, entry)
+        return self.give(lookup.request, entry, rendering, outcome)
 
     def forwarded(self, request: Request, model: str, response: Response, outcome: Outcome) -> Response:
         """What a call that is not cached gets: the origin's answer with our Cache-Status."""
@@ -245,6 +252,8 @@ class Answering:
 
 
 def _fwd(lookup: Lookup) -> Fwd:
+    if lookup.fwd is not None:
+        return lookup.fwd
     if lookup.terms.reload:
         return "request"
     return "uri-miss" if lookup.fallback is None else "stale"

@@ -30,6 +30,7 @@ from tiered_cache.engine.calls import CallResult, Fetch, call
 from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.engine.config import CacheConfig
 from tiered_cache.engine.credentials import Credentials
+from tiered_cache.engine.elements import Elements
 from tiered_cache.engine.flight import Flights
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.lookup import Driver, Lookup, Terms
@@ -88,6 +89,7 @@ class Cache:
             self._store, self._flights, pump, self._background, parts.clock, config.linger_s
         )
         self._answering = Answering(self._store, self.ledger, parts.profile, config.linger_s)
+        self._elements = Elements(self._store, self._driver, self._answering, parts.keyer)
         self._closed = False
 
     @classmethod
@@ -174,6 +176,9 @@ class Cache:
         self.ledger.count("fault", f"engine:{type(error).__name__}")
 
     def _fresh_in_memory(self, request: Request, keyed: Keyed) -> Response | None:
+        if keyed.elements:
+            closed = self._credentials.is_closed(request.scope, self._monotonic())
+            return None if closed else self._elements.in_memory(request, keyed)
         resident = self.memory.find(keyed.key)
         if resident is None:
             return None
@@ -246,11 +251,21 @@ class Cache:
             forbidden=_forbidden(request, intended),
             detail=intended.detail,
         )
+        start = State.START
+        if keyed.elements and not terms.reload and terms.forbidden is None:
+            answered = await self._elements.serve(request, keyed, origin, terms)
+            if isinstance(answered, Lookup):
+                return self._ended(State.FAIL if answered.landing is None else State.DELIVER, answered)
+            if answered is not None:
+                return answered
+            start = State.FLIGHT
         lookup = Lookup(keyed, request, origin, terms)
-        state = await self._driver.run(lookup)
+        return self._ended(await self._driver.run(lookup, start), lookup)
+
+    def _ended(self, state: State, lookup: Lookup) -> Response | BaseException | Bypass:
         match state:
             case State.BYPASS:
-                return Bypass(str(lookup.terms.forbidden), keyed.call.model)
+                return Bypass(str(lookup.terms.forbidden), lookup.keyed.call.model)
             case State.FAIL:
                 return self._failure(lookup)
             case State.STALE_HIT:

@@ -108,6 +108,11 @@ class Flight:
         self._headed_s = 0.0
 
     @property
+    def keys(self) -> tuple[CacheKey, ...]:
+        """The entries that its answer becomes: one, or one for each element of a batch."""
+        return self.keyed.elements or (self.keyed.key,)
+
+    @property
     def scope(self) -> Scope:
         """The leader's scope; a call without one is never cached, so it leads no flight."""
         scope = self.request.scope
@@ -246,24 +251,25 @@ class Flights:
         """Number a flight that begins, and let others join it if they may."""
         self.launched += 1
         flight.number = self.launched
-        self._air.setdefault(flight.name.key, _Air()).flights += 1
+        for key in flight.keys:
+            self._air.setdefault(key, _Air()).flights += 1
         if joinable:
             self._by_name[flight.name] = flight
 
-    def may_store(self, flight: Flight) -> bool:
-        """Whether its answer is the one to keep: the first whole one, or one asked for to replace it.
+    def may_store(self, flight: Flight, key: CacheKey) -> bool:
+        """Whether its answer is to be kept as `key`: the first whole one, or one asked for to replace it.
 
         Entries are named by the key alone, so flights of every mode and service tier count. A reload gives
         way to a younger flight only; any other gives way to what was stored since it began.
         """
-        air = self._air.get(flight.name.key)
+        air = self._air.get(key)
         if air is None or air.filled_by == 0:
             return True
         return flight.number > (air.filled_by if flight.reload else air.filled_at)
 
-    def stored(self, flight: Flight) -> None:
-        """Note that its answer has become the entry."""
-        air = self._air.get(flight.name.key)
+    def stored(self, flight: Flight, key: CacheKey) -> None:
+        """Note that its answer has become the entry `key`."""
+        air = self._air.get(key)
         if air is not None:
             air.filled_by, air.filled_at = flight.number, self.launched
 
@@ -275,7 +281,8 @@ class Flights:
     def end(self, flight: Flight) -> None:
         """Forget a flight for good. What it knew of its key goes with the last one under way."""
         self.forget(flight)
-        air = self._air[flight.name.key]
-        air.flights -= 1
-        if air.flights == 0:
-            del self._air[flight.name.key]
+        for key in flight.keys:
+            air = self._air[key]
+            air.flights -= 1
+            if air.flights == 0:
+                del self._air[key]

@@ -31,7 +31,9 @@ def stored_answer(entry: Entry, rendering: Rendering, outcome: Outcome) -> Heade
 
     Cache-Control keeps the answer with this client alone for the lifetime that is left (RFC 9111 §5.2.2.7).
     """
-    lines = [(b"content-type", rendering.content_type), *entry.headers, (b"etag", rendering.etag)]
+    lines = [(b"content-type", rendering.content_type), *entry.headers]
+    if rendering.etag:
+        lines.append((b"etag", rendering.etag))
     if not outcome.collapsed:
         lines.append((b"age", b"%d" % int(outcome.age_s)))
     lines.append((b"cache-control", private(outcome.ttl_s)))

@@ -58,8 +58,9 @@ class LedgerRow:
         return self.kind in SAVING_KINDS
 
 
-SAVING_KINDS = frozenset({"hit", "stale", "revalidated", "collapsed"})
-"""Outcomes whose cost was saved; every other kind that has a cost was paid."""
+SAVING_KINDS = frozenset({"hit", "stale", "revalidated", "partial", "collapsed"})
+"""Outcomes whose cost was saved; every other kind that has a cost was paid. Of a partial hit only what was
+stored is booked so: the call for the rest is a miss."""
 
 _LIMIT = 10_000
 _LONGEST_MODEL = 200

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tiered_cache.core.freshness import Verdict, judge, stale_if_error_allowed
 from tiered_cache.core.machine import TERMINAL, Event, State, advance
-from tiered_cache.core.vocabulary import Keyed, Origin, Rendering, Request
+from tiered_cache.core.vocabulary import Fwd, Keyed, Origin, Rendering, Request
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.flight import Flight, FlightName, Flights, Landing, flight_name
 from tiered_cache.engine.pump import Pump
@@ -57,6 +57,7 @@ class Lookup:
         timed_out: this caller's own time-out ran out.
         origin_failed: the failure is the origin's, not ours.
         rendering: a follower's answer.
+        fwd: why the origin is asked, where that is not to be told from the rest.
     """
 
     def __init__(self, keyed: Keyed, request: Request, origin: Origin, terms: Terms) -> None:
@@ -75,6 +76,7 @@ class Lookup:
         self.origin_failed = False
         self.timed_out = False
         self.rendering: Rendering | None = None
+        self.fwd: Fwd | None = None
         self.generation = 0
         self.releases = 0
 
@@ -117,9 +119,13 @@ class Driver:
             State.FOLLOW: self._follow,
         }
 
-    async def run(self, lookup: Lookup) -> State:
-        """Drive `lookup` to its end; returns the terminal state, its results are in `lookup`."""
-        state = State.START
+    async def run(self, lookup: Lookup, state: State = State.START) -> State:
+        """Drive `lookup` to its end; returns the terminal state, its results are in `lookup`.
+
+        Args:
+            lookup: the call.
+            state: where it begins; `FLIGHT` for what was looked up already.
+        """
         while state not in TERMINAL:
             state = advance(state, await self._effects[state](lookup))
         return state
@@ -279,7 +285,7 @@ class Driver:
         status = None if landing is None else landing.status
         if failure is None and status == 200:
             return Event.ANSWERED
-        if lookup.fallback is not None and _stands_in(failure, status):
+        if lookup.fallback is not None and stands_in(failure, status):
             lookup.served = lookup.fallback
             return Event.FAILED_STALE
         return Event.ANSWERED if failure is None else Event.FAILED
@@ -299,7 +305,7 @@ class _Deadline:
         return None if self._ends_s is None else max(0.0, self._ends_s - self._time())
 
 
-def _stands_in(failure: BaseException | None, status: int | None) -> bool:
+def stands_in(failure: BaseException | None, status: int | None) -> bool:
     """Whether a stale entry may answer: for failures to reach the origin, not for whatever was raised."""
     if failure is None:
         return stale_if_error_allowed(status)

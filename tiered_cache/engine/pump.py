@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from tiered_cache.core.answers import ends_stream, read_json, read_stream, refuse_head, stored_headers
 from tiered_cache.core.canonical import with_usage_requested
 from tiered_cache.core.directives import read_origin
+from tiered_cache.core.embeddings_parts import split, weigh_inputs
 from tiered_cache.core.policy import Profile, lifetime
 from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import (
@@ -29,6 +30,7 @@ from tiered_cache.engine.metering import LastUsage
 from tiered_cache.engine.store import Store
 from tiered_cache.errors import OriginCutError, OriginError
 from tiered_cache.tiers.base import Clock
+from tiered_cache.tiers.memory import Resident
 
 _UNSTORED = Lifetime(0.0, rule="not stored")
 _TOO_LARGE = Refusal("too-large")
@@ -100,7 +102,7 @@ class Pump:
         flight.asking = False
         if refusal is not None and response.status != 200:
             return self._judge(flight, response, refusal, refusal, body)
-        if len(body) > self._max_entry_bytes:
+        if len(body) > self._most_bytes(flight.keyed):
             refusal = refusal or _TOO_LARGE
             return self._judge(flight, response, refusal, refusal, body)
         return self._judge(flight, response, read_json(flight.keyed.call, body), refusal, body)
@@ -135,8 +137,12 @@ class Pump:
             return refusal
         if read_origin(response.headers).no_store:
             return Refusal("origin-no-store")
-        too_large = content_length(response.headers) > self._max_entry_bytes
+        too_large = content_length(response.headers) > self._most_bytes(keyed)
         return Refusal("too-large") if too_large else None
+
+    def _most_bytes(self, keyed: Keyed) -> int:
+        """What an answer may weigh; that of a batch becomes an entry for each element."""
+        return self._max_entry_bytes * max(1, len(keyed.elements))
 
     def _release(self, flight: Flight) -> None:
         """What comes cannot be shared: followers start anew, at once and in parallel."""
@@ -245,10 +251,18 @@ class Pump:
             reason = None if life.fresh_s > 0 else Refusal("lifetime")
         if reason is not None:
             return self._refused(flight, response, raw, entry, reason)
-        resident = self._store.fill(flight.keyed.key, entry)
-        self._flights.stored(flight)
+        resident = self._fill(flight, entry)
         self._ledger.count("stored")
         return Landing(response.status, response.headers, raw, entry, stored=True, resident=resident)
+
+    def _fill(self, flight: Flight, entry: Entry) -> Resident | None:
+        """Keep the answer; of a batch each element's, but those of which something newer was stored."""
+        residents: list[Resident | None] = []
+        for key, part in zip(flight.keys, _parts(flight, entry), strict=True):
+            if self._flights.may_store(flight, key):
+                residents.append(self._store.fill(key, part))
+                self._flights.stored(flight, key)
+        return None if flight.keyed.elements else residents[0]
 
     def _book(self, flight: Flight, response: Response, read: Answer | Refusal, took_s: float) -> None:
         flight.booked = True
@@ -266,7 +280,8 @@ class Pump:
     def _refusal(self, flight: Flight, read: Answer | Refusal) -> Refusal | None:
         if isinstance(read, Refusal):
             return read
-        return None if self._flights.may_store(flight) else Refusal("superseded")
+        newest = any(self._flights.may_store(flight, key) for key in flight.keys)
+        return None if newest else Refusal("superseded")
 
     def _refused(
         self, flight: Flight, response: Response, raw: bytes, entry: Entry, reason: Refusal
@@ -277,6 +292,17 @@ class Pump:
         if reason.detail not in _SHARED_ALL_THE_SAME:
             self._flights.miss_for_a_while(flight.keyed.key, self._clock.monotonic())
         return Landing(response.status, response.headers, raw, entry, detail=reason.detail)
+
+
+def _parts(flight: Flight, entry: Entry) -> tuple[Entry, ...]:
+    """The answer as the entries that it becomes, in the order of the flight's keys."""
+    if not flight.keyed.elements:
+        return (entry,)
+    request = flight.request
+    weights = weigh_inputs(request.body if request.plain_body is None else request.plain_body)
+    parts = split(entry, weights, flight.keyed.key)
+    assert parts is not None  # it was judged to have one result for each
+    return parts
 
 
 def _streams(keyed: Keyed, response: Response) -> bool:

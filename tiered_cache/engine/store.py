@@ -29,6 +29,20 @@ class Candidate(Struct, frozen=True):
     resident: Resident | None
 
 
+class Met(Struct, frozen=True):
+    """An entry met on the way down, in no shape yet.
+
+    Attributes:
+        tier: where it was found.
+        resident: its place in memory, once it has one.
+    """
+
+    entry: Entry
+    age_s: float
+    tier: str
+    resident: Resident | None
+
+
 class Unfit(Struct, frozen=True):
     """An entry that cannot be given in the shape that was asked for.
 
@@ -84,7 +98,23 @@ class Store:
         for depth, tier in enumerate(self._lower):
             found = await tier.get(key)
             if found is not None:
-                yield self._promoted(key, found, depth, shape)
+                yield self._shaped(key, self._promoted(key, found, depth), shape)
+
+    async def below(self, key: CacheKey) -> AsyncIterator[Met]:
+        """What each tier below memory holds for `key`, nearest first."""
+        for depth, tier in enumerate(self._lower):
+            found = await tier.get(key)
+            if found is not None:
+                yield self._promoted(key, found, depth)
+
+    def nearby(self, key: CacheKey) -> Met | None:
+        """What memory holds for `key`."""
+        resident = self.memory.find(key)
+        return None if resident is None else self._met(resident)
+
+    def _met(self, resident: Resident) -> Met:
+        age_s = self._clock.monotonic() - resident.born_s
+        return Met(resident.entry, age_s, self.memory.name, resident)
 
     def in_memory(self, key: CacheKey, resident: Resident, shape: Shape) -> Candidate | Unfit:
         """The resident in `shape`."""
@@ -109,21 +139,21 @@ class Store:
             return render(entry, keyed.shape)
         return self.rendering(keyed.key, resident, keyed.shape)
 
-    def _promoted(self, key: CacheKey, found: Found, depth: int, shape: Shape) -> Candidate | Unfit:
+    def _promoted(self, key: CacheKey, found: Found, depth: int) -> Met:
         newer = self._filled_since(key, found)
         if newer is not None:
-            return self.in_memory(key, newer, shape)
+            return self._met(newer)
         resident = self.memory.keep(key, found.sealed, found.age_s)
         for tier in self._lower[:depth]:
             self._write(tier, key, found.sealed, found.age_s)
-        tier_name = self._lower[depth].name
-        entry = found.sealed.entry
+        return Met(found.sealed.entry, found.age_s, self._lower[depth].name, resident)
+
+    def _shaped(self, key: CacheKey, met: Met, shape: Shape) -> Candidate | Unfit:
+        entry, resident = met.entry, met.resident
         rendering = render(entry, shape) if resident is None else self.rendering(key, resident, shape)
-        return (
-            _unfit(entry)
-            if rendering is None
-            else Candidate(entry, rendering, found.age_s, tier_name, resident)
-        )
+        if rendering is None:
+            return _unfit(entry)
+        return Candidate(entry, rendering, met.age_s, met.tier, resident)
 
     def _filled_since(self, key: CacheKey, found: Found) -> Resident | None:
         """What memory got while the tier below was asked, if it is the younger one."""
@@ -161,6 +191,11 @@ class Store:
                 write, self._writing[name] = self._writing[name], None
         finally:
             del self._writing[name]
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """Names of all tiers, nearest first."""
+        return (self.memory.name, *(tier.name for tier in self._lower))
 
     def health(self) -> tuple[TierHealth, ...]:
         """State and failure counts of each guarded tier."""

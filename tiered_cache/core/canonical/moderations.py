@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from tiered_cache.core.canonical.flat import Flat, canonical_flat, names_urls, texts_of, why_never
-from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
+from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.tables import ARRAY, OBJECT, TEXT, TEXT_OR_ARRAY, Field
 from tiered_cache.core.vocabulary import Call, Determinism
 
@@ -41,7 +41,7 @@ def _read(body: dict[str, Any], model: str) -> Call:
 
 def _are_texts(given: Any) -> bool:
     """Whether it is a list of texts, each with a result; a list of parts (OpenAI's omni models) has one."""
-    return type(given) is list and all(type(text) is str for text in given)
+    return kind_of(given) is list and all(kind_of(text) is str for text in given)
 
 
 _DIALECT: Final = Flat(fields=FIELDS, read=_read)
