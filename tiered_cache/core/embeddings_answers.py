@@ -38,10 +38,7 @@ def _length(text: bytes) -> int:
 
 def _raw_length(text: bytes) -> int:
     """Of a vector in a form of its own: numbers of any kind, or characters."""
-    try:
-        return len(items(text)) if is_list(text) else len(string(text) or "")
-    except UnreadableError:
-        return 0
+    return len(items(text)) if is_list(text) else len(string(text) or "")
 
 
 def render_embeddings(entry: Entry, shape: Shape, free: bool) -> bytes | None:

@@ -38,6 +38,8 @@ _SHARED_ALL_THE_SAME = frozenset({"superseded", "lifetime"})
 """Refusals that say nothing of the next answer: one came too late, or its caller wanted it for no time."""
 _REMEMBERED_ORIGINS = 1000
 _LONGEST_MODEL = 256
+_LARGEST_BATCH = 16
+"""How many times as large as an entry the answer to a batch may be: it is held and parsed whole."""
 
 
 class Pump:
@@ -142,7 +144,7 @@ class Pump:
 
     def _most_bytes(self, keyed: Keyed) -> int:
         """What an answer may weigh; that of a batch becomes an entry for each element."""
-        return self._max_entry_bytes * max(1, len(keyed.elements))
+        return self._max_entry_bytes * min(max(1, len(keyed.elements)), _LARGEST_BATCH)
 
     def _release(self, flight: Flight) -> None:
         """What comes cannot be shared: followers start anew, at once and in parallel."""

@@ -92,7 +92,8 @@ def _elements(body: dict[str, Any]) -> tuple[bytes, ...]:
     """Of a batch of texts or of token arrays, the canonical text of the call for each of them alone."""
     inputs = body["input"]
     flat = all(type(each) is str for each in inputs) or all(map(_is_tokens, inputs))
-    if len(inputs) < 2 or not flat or not body.keys() <= SPLIT_FIELDS:
+    # A form of vectors that is still there is one that is keyed, so neither float nor base64.
+    if len(inputs) < 2 or not flat or not body.keys() <= SPLIT_FIELDS - {"encoding_format"}:
         return ()
     # Members are sorted by name: `input` has those before it and, with `model`, one behind it at least.
     before = write_canonical({name: value for name, value in body.items() if name < "input"})[:-1]
