@@ -459,7 +459,12 @@ async def test_elements_are_found_below_memory_and_promoted():
         await w.cache.memory.clear()
         seen = await embed(w, [*texts, "new"], at)
         hit = await embed(w, texts, at)
+        await asyncio.sleep(0.05)
+        await w.cache.memory.clear()
+        from_below = await embed(w, texts, at)
 
+    assert from_below.cache_status.endswith("detail=L2")
+    assert vectors_of(from_below.body) == vectors_of(hit.body)
     assert asked(at) == [texts, ["new"]]
     assert seen.cache_status.endswith("detail=L2/partial:70/71")
     assert vectors_of(seen.body) == [vector(text) for text in [*texts, "new"]]
@@ -548,3 +553,66 @@ async def test_a_cache_that_keeps_nothing_asks_each_time():
             assert vectors_of((await embed(w, ["a", "b"], at)).body) == [vector("a"), vector("b")]
 
     assert at.calls == 2
+
+
+async def test_an_element_stored_while_its_flight_was_followed_is_a_hit():
+    """The follower is released, starts anew, and finds what a third caller has stored meanwhile."""
+    gate = asyncio.Event()
+    lines = (JSON, (b"cache-control", b"no-store"))
+
+    async def private(request):
+        await gate.wait()
+        return Response(200, lines, reply(request.body))
+
+    at = origin()
+    async with world() as w:
+        await embed(w, ["a"], at)
+        leader = asyncio.create_task(embed(w, "b", private))
+        await asyncio.sleep(0.01)
+        batch = asyncio.create_task(embed(w, ["a", "b"], at))
+        await asyncio.sleep(0.01)
+        await embed(w, "b", at, NO_CACHE)
+        gate.set()
+        await leader
+        seen = await batch
+
+    assert asked(at) == [["a"], ["b"]]
+    assert vectors_of(seen.body) == [vector("a"), vector("b")]
+    assert seen.hit
+
+
+async def test_entries_below_memory_that_are_too_old_are_asked_for():
+    kept = []
+
+    def make(clock):
+        kept.append(MemoryTier(None, clock))
+        return GuardedTier(kept[0], read_deadline_s=1.0, write_deadline_s=1.0, clock=clock)
+
+    at = origin()
+    async with world(lower=(make,)) as w:
+        await embed(w, ["a", "b"], at)
+        await asyncio.sleep(0.05)
+        w.clock.advance(100)
+        await w.cache.memory.clear()
+        seen = await embed(w, ["a", "b"], at, (b"cache-control", b"max-age=50"))
+
+    assert asked(at) == [["a", "b"], ["a", "b"]]
+    assert "fwd=uri-miss" in seen.cache_status
+
+
+async def test_a_packed_body_of_unlike_models_is_asked_for_whole():
+    at = origin(model="m-3")
+    raw = body(["a", "b"])
+
+    async def unpacking(request):
+        return Response(200, (JSON,), reply(request.plain_body, model="m-3"))
+
+    async with world() as w:
+        await embed(w, ["a"], origin(model="m-1"))
+        await embed(w, ["b"], origin(model="m-2"))
+        seen = await w.ask(gzip.compress(raw), unpacking, endpoint="embeddings", plain_body=raw)
+        hit = await embed(w, ["b", "a"], at)
+
+    assert vectors_of(seen.body) == [vector("a"), vector("b")]
+    assert hit.hit
+    assert hit.json["model"] == "m-3"

@@ -9,6 +9,7 @@ from tiered_cache.core.raw_json import (
     is_string,
     items,
     members,
+    objects,
     string,
     write,
 )
@@ -19,7 +20,7 @@ from tiered_cache.core.vocabulary import Call, Entry, Shape
 def _judge(call: Call, answer: dict[str, bytes]) -> str | None:
     """`schema`, `choices` (not one result for every input, each index once), `vectors`."""
     try:
-        results = [members(result) for result in items(answer.get("data", NULL))]
+        results = objects(answer.get("data", NULL))
     except UnreadableError:
         return "schema"
     if string(answer.get("object")) != "list":
@@ -56,7 +57,7 @@ def render_embeddings(entry: Entry, shape: Shape, free: bool) -> bytes | None:
 def _written(body: bytes, shape: Shape) -> bytes | None:
     try:
         answer = members(body)
-        results = [members(result) for result in items(answer["data"])]
+        results = objects(answer["data"])
         vectors = [result["embedding"] for result in results]
     except (UnreadableError, KeyError):
         return body  # an error of the origin, say, for those who waited for it

@@ -16,6 +16,7 @@ from tiered_cache.core.raw_json import (
     is_object,
     items,
     members,
+    objects,
     with_member,
     write,
 )
@@ -28,6 +29,16 @@ _ESTIMATED = b"estimated"
 _MARK_BYTES = 8
 _COST = "cost"
 _INPUTS = msgspec.json.Decoder(list[str | list[float]])
+
+
+class _Single(Struct):
+    """An answer to one input, read in one pass."""
+
+    data: tuple[dict[str, msgspec.Raw]]
+    usage: msgspec.Raw = msgspec.Raw(NULL)
+
+
+_SINGLE = msgspec.json.Decoder(_Single)
 
 
 class Joined(Struct, frozen=True):
@@ -79,7 +90,7 @@ def split(entry: Entry, weights: Sequence[int], key: CacheKey) -> tuple[Entry, .
     """
     try:
         answer = members(entry.body)
-        listed = [members(result) for result in items(answer.get("data", NULL))]
+        listed = objects(answer.get("data", NULL))
     except UnreadableError:
         return None
     results = {integer(result.get("index")): result for result in listed}
@@ -113,17 +124,15 @@ def join(parts: Sequence[Entry], shape: Shape, paid_picousd: int | None, key: Ca
         return None
     results: list[bytes] = []
     usages: list[dict[str, bytes]] = []
-    answer: dict[str, bytes] = {}
     for index, part in enumerate(parts):
-        told = members(part.body)
-        answer = answer or told
-        (text,) = items(told["data"])
-        result = members(text)
+        told = _SINGLE.decode(part.body)
+        result = {name: bytes(value) for name, value in told.data[0].items()}
         vector = vector_in(result["embedding"], shape)
         if vector is None:
             return None
         results.append(write({**result, "index": b"%d" % index, "embedding": vector}))
-        usages.append(_members_of(told.get("usage", NULL)))
+        usages.append(_members_of(bytes(told.usage)))
+    answer = members(parts[0].body)
     whole = {**answer, "data": b"[%b]" % b",".join(results)}
     if any(usages):
         whole["usage"] = _sum(usages, paid_picousd)

@@ -7,6 +7,7 @@ import msgspec
 NULL = b"null"
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _INTEGER = msgspec.json.Decoder(int)
 _TEXT = msgspec.json.Decoder(str)
 _ANY = msgspec.json.Decoder()
@@ -61,6 +62,15 @@ def items(text: bytes) -> list[bytes]:
     """Items of the list, each as its text. Raises UnreadableError: `text` is no list."""
     try:
         return [bytes(value) for value in _LIST.decode(text)]
+    except _UNDECODABLE:
+        error = UnreadableError()
+    raise error
+
+
+def objects(text: bytes) -> list[dict[str, bytes]]:
+    """Members of each object of the list, read in one pass. Raises UnreadableError: it is no such list."""
+    try:
+        return [{name: bytes(value) for name, value in each.items()} for each in _OBJECTS.decode(text)]
     except _UNDECODABLE:
         error = UnreadableError()
     raise error

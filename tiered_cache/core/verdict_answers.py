@@ -5,7 +5,7 @@ from math import isfinite
 import msgspec
 
 from tiered_cache.core.flat_answers import indexes, json_only
-from tiered_cache.core.raw_json import NULL, UnreadableError, is_object, items, members
+from tiered_cache.core.raw_json import NULL, UnreadableError, is_object, objects
 from tiered_cache.core.vocabulary import Call
 
 _NUMBER = msgspec.json.Decoder(float)
@@ -15,7 +15,7 @@ _BOOLEANS = frozenset({b"true", b"false"})
 def _results(answer: dict[str, bytes], *names: str) -> list[dict[str, bytes]]:
     """The results under the first of these names that is there. Raises UnreadableError."""
     listed = next((answer[name] for name in names if name in answer), NULL)
-    return [members(result) for result in items(listed)]
+    return objects(listed)
 
 
 def _judge_ranking(call: Call, answer: dict[str, bytes]) -> str | None:
