@@ -3,7 +3,7 @@
 from tiered_cache.core.chat_assembly import assemble
 from tiered_cache.core.chat_fields import USAGE_CHUNK
 from tiered_cache.core.chat_synthesis import fits, synthesise
-from tiered_cache.core.free import free_event, without_cost
+from tiered_cache.core.free import free_event, other_form, without_cost
 from tiered_cache.core.raw_json import (
     NULL,
     UnreadableError,
@@ -21,7 +21,7 @@ def render_chat(entry: Entry, shape: Shape, free: bool) -> bytes | None:
     """The entry's bytes in `shape`. Without usage there is no usage chunk, and no JSON from a stream."""
     if (shape == "json") == (entry.form == "json"):
         return _same_form(entry, shape, free=free)
-    return _other_form(entry, shape, free=free)
+    return other_form(entry, shape, _assembled, _synthesised, free=free)
 
 
 def live_chat(event: Event, include_usage: bool) -> bytes:
@@ -43,18 +43,6 @@ def _same_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
 
 def _given(event: Event, include_usage: bool) -> bool:
     return include_usage or not _is_usage_chunk(event)
-
-
-def _other_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
-    if entry.locked:
-        return None
-    try:
-        if shape == "json":
-            body = _assembled(entry.body)
-            return without_cost(body) if free and body is not None else body
-        return _synthesised(without_cost(entry.body) if free else entry.body, shape)
-    except UnreadableError:
-        return None
 
 
 def _assembled(body: bytes) -> bytes | None:

@@ -1,6 +1,6 @@
 """Assembles the events of a messages stream into one JSON answer, by the table; raw texts are kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tiered_cache.core.messages_fields import DELTAS, ENDING, EVENTS, Delta, Rule
 from tiered_cache.core.raw_json import (
@@ -73,9 +73,25 @@ class Assembly:
             self.locked = True  # SDKs go by the name of an event
         self._lock({name: value for name, value in said.items() if name not in known})
         try:
-            _TAKE[kind](self, said)
+            self._take(kind, said)
         except UnreadableError:
             self._note("choices")
+
+    def _take(self, kind: str, said: dict[str, bytes]) -> None:
+        """Raises UnreadableError: it does not fit behind what came before it, or has the wrong types."""
+        match kind:
+            case "message_start":
+                self._take_message(said)
+            case "content_block_start":
+                self._take_block(said)
+            case "content_block_delta":
+                self._take_delta(said)
+            case "content_block_stop":
+                self._block(said).open = False
+            case "message_delta":
+                self._take_ending(said)
+            case _:
+                self.done = True
 
     def _lock(self, lost: dict[str, bytes]) -> None:
         if lost:
@@ -108,9 +124,6 @@ class Assembly:
         self._lock({name: value for name, value in delta.items() if name not in {"type", row.name}})
         block.add(row, delta[row.name])
 
-    def _take_block_end(self, said: dict[str, bytes]) -> None:
-        self._block(said).open = False
-
     def _block(self, said: dict[str, bytes]) -> "_Block":
         """The block that an event names, which must be open."""
         index = integer(said.get("index"))
@@ -129,9 +142,6 @@ class Assembly:
         if "context_management" in said:
             self._ending["context_management"] = said["context_management"]
 
-    def _take_end(self, _: dict[str, bytes]) -> None:
-        self.done = True
-
     def problem(self) -> str | None:
         """Reason word why this is no storable stream (`error-body`, `bad-json`, `choices`, `incomplete`)."""
         whole = self.done and self._message is not None and not any(block.open for block in self._blocks)
@@ -145,16 +155,6 @@ class Assembly:
         if self.usage:
             said["usage"] = write(self.usage)
         return write(said)
-
-
-_TAKE: dict[str, Callable[[Assembly, dict[str, bytes]], None]] = {
-    "message_start": Assembly._take_message,  # noqa: SLF001  # a table of its own methods
-    "content_block_start": Assembly._take_block,  # noqa: SLF001
-    "content_block_delta": Assembly._take_delta,  # noqa: SLF001
-    "content_block_stop": Assembly._take_block_end,  # noqa: SLF001
-    "message_delta": Assembly._take_ending,  # noqa: SLF001
-    "message_stop": Assembly._take_end,  # noqa: SLF001
-}
 
 
 def ends(event: Event) -> bool:

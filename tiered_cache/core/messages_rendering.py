@@ -1,6 +1,6 @@
 """Writes a stored messages answer in the shape a caller asks for."""
 
-from tiered_cache.core.free import free_event, without_cost
+from tiered_cache.core.free import free_event, other_form, without_cost
 from tiered_cache.core.messages_assembly import assemble
 from tiered_cache.core.messages_synthesis import fits, synthesise
 from tiered_cache.core.raw_json import NULL, UnreadableError, check, is_object, members, with_member
@@ -11,7 +11,7 @@ from tiered_cache.core.vocabulary import Entry, Shape
 def render_messages(entry: Entry, shape: Shape, free: bool) -> bytes | None:
     """The entry's bytes in `shape`; every stream has its token counts, so both stream shapes are one."""
     if (shape == "json") != (entry.form == "json"):
-        return _other_form(entry, shape, free=free)
+        return other_form(entry, shape, _assembled, _synthesised, free=free)
     if shape == "json":
         return without_cost(entry.body) if free else entry.body
     events, rest = read_events(entry.body)
@@ -33,18 +33,6 @@ def without_event_cost(data: bytes) -> bytes:
         return data
 
 
-def _other_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
-    if entry.locked:
-        return None
-    try:
-        if shape == "json":
-            body = _assembled(entry.body)
-            return without_cost(body) if free and body is not None else body
-        return _synthesised(without_cost(entry.body) if free else entry.body)
-    except UnreadableError:
-        return None
-
-
 def _assembled(body: bytes) -> bytes | None:
     """The JSON answer that a stream says, if it is whole and says no more than that."""
     assembly = assemble(read_events(body)[0])
@@ -52,7 +40,7 @@ def _assembled(body: bytes) -> bytes | None:
     return assembly.answer() if whole and assembly.usage else None
 
 
-def _synthesised(body: bytes) -> bytes | None:
+def _synthesised(body: bytes, _: Shape) -> bytes | None:
     check(body)
     answer = members(body)
     if not fits(answer) or answer.get("error", NULL) != NULL:

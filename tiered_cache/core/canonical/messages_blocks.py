@@ -40,8 +40,8 @@ def settle_conversation(body: dict[str, Any]) -> BlockFacts:
         UnsafeBodyError: `field-type`, `nesting` or `number`.
     """
     facts = BlockFacts()
-    system = body.get("system")
-    if type(system) is list:
+    system: Any = body.get("system")
+    if kind_of(system) is list:
         body["system"] = _settle_blocks(system, _SYSTEM, 4, facts)
     messages = body.get("messages")
     if messages is None:
@@ -57,7 +57,7 @@ def _settle_message(message: dict[str, Any], facts: BlockFacts) -> None:
         raise UnsafeBodyError("field-type")
     if len(message) == 2 and type(content) is str:
         return  # a role and a text: nothing to settle, nothing to find
-    if type(content) is list:
+    if kind_of(content) is list:
         message["content"] = _settle_blocks(content, _CONTENT, 6, facts)
     elif type(content) is not str:
         raise UnsafeBodyError("field-type")

@@ -3,14 +3,11 @@
 from typing import Any
 
 from tiered_cache.core.canonical.form import UnsafeBodyError
-from tiered_cache.core.canonical.json_form import settle
 from tiered_cache.core.canonical.messages_tables import CLIENT_TOOLS, CUSTOM, DROPS, SEARCH_TOOLS
-from tiered_cache.core.canonical.tool_memo import ToolFacts
-from tiered_cache.core.canonical.walk import drop_cache_control, object_of
+from tiered_cache.core.canonical.tool_memo import Executor, ToolFacts, settle_each
+from tiered_cache.core.canonical.walk import object_of
 
 _CACHE_CONTROL = next(drop.note for drop in DROPS if drop.path == "tools[].cache_control")
-_DEPTH = 3
-"""Level of one tool: body 1, tools 2."""
 
 
 def settle_tools(tools: list[Any]) -> ToolFacts:
@@ -19,21 +16,17 @@ def settle_tools(tools: list[Any]) -> ToolFacts:
     Raises:
         UnsafeBodyError: `field-type`, `nesting` or `number`.
     """
-    by_origin = web_search = False
-    dropped: tuple[str, ...] = ()
-    for tool in tools:
-        members = object_of(tool)
-        settle(members, _DEPTH, exact=True)
-        if drop_cache_control(members):
-            dropped = (_CACHE_CONTROL,)
-        kind = _tool_type(members)
-        if kind == CUSTOM:
-            _check_custom(members)
-        elif kind.startswith(SEARCH_TOOLS):
-            web_search = True
-        elif kind not in CLIENT_TOOLS:
-            by_origin = True
-    return ToolFacts(by_origin, web_search, dropped)
+    return settle_each(tools, _CACHE_CONTROL, _executor)
+
+
+def _executor(tool: dict[str, Any]) -> Executor:
+    kind = _tool_type(tool)
+    if kind == CUSTOM:
+        _check_custom(tool)
+        return "client"
+    if kind.startswith(SEARCH_TOOLS):
+        return "search"
+    return "client" if kind in CLIENT_TOOLS else "origin"
 
 
 def _tool_type(tool: dict[str, Any]) -> str:

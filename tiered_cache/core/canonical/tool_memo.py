@@ -1,15 +1,18 @@
 """What a list of tools says, and the memory for the lists seen lately."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from tiered_cache.core.canonical.json_form import write_canonical
+from tiered_cache.core.canonical.json_form import settle, write_canonical
+from tiered_cache.core.canonical.walk import drop_cache_control, object_of
 from tiered_cache.core.memo import RecentMap
 
 _OVERHEAD_BYTES = 400
+_DEPTH = 3
+"""Level of one tool: body 1, tools 2."""
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -29,6 +32,9 @@ class ToolFacts(Struct, frozen=True):
 
 NO_TOOLS = ToolFacts()
 """What is known of a call without tools."""
+
+Executor: TypeAlias = Literal["client", "search", "origin"]
+"""Who executes a tool: the caller, the origin by searching the web, the origin in another way."""
 
 Settle: TypeAlias = Callable[[list[Any]], ToolFacts]
 """Brings a list of tools into its dialect's canonical form, in place."""
@@ -57,35 +63,59 @@ class ToolMemo:
     def __init__(self, capacity_bytes: int) -> None:
         self._seen: RecentMap[tuple[Settle, bytes], _SettledTools] = RecentMap(capacity_bytes)
 
-    def settled(self, settle: Settle, tools: list[Any]) -> _SettledTools:
-        """The canonical form that `settle` gives `tools`; the list itself may be changed.
+    def settled(self, settling: Settle, tools: list[Any]) -> _SettledTools:
+        """The canonical form that `settling` gives `tools`; the list itself may be changed.
 
         Raises:
             UnsafeBodyError: `field-type`, `nesting` or `number`.
         """
         spelled = _ENCODE(tools)
-        known = self._seen.get((settle, spelled))
+        known = self._seen.get((settling, spelled))
         if known is None:
-            facts = settle(tools)
+            facts = settling(tools)
             text = write_canonical(tools)
             known = _SettledTools(msgspec.Raw(text), facts, len(spelled) + len(text) + _OVERHEAD_BYTES)
-            self._seen.put((settle, spelled), known)
+            self._seen.put((settling, spelled), known)
         return known
 
 
-def settle_remembered(settle: Settle, body: dict[str, Any], seen_tools: ToolMemo | None) -> ToolFacts:
+def settle_each(tools: list[Any], note: str, executor: Callable[[dict[str, Any]], Executor]) -> ToolFacts:
+    """Bring `tools` into canonical form, in place.
+
+    Args:
+        tools: the list.
+        note: the table row that drops the marks of the provider's prompt cache.
+        executor: who executes one tool; raises UnsafeBodyError where its types are wrong.
+
+    Raises:
+        UnsafeBodyError: `field-type`, `nesting` or `number`.
+    """
+    by_origin = web_search = False
+    dropped: tuple[str, ...] = ()
+    for tool in tools:
+        members = object_of(tool)
+        settle(members, _DEPTH, exact=True)
+        if drop_cache_control(members):
+            dropped = (note,)
+        who = executor(members)
+        web_search = web_search or who == "search"
+        by_origin = by_origin or who == "origin"
+    return ToolFacts(by_origin, web_search, dropped)
+
+
+def settle_remembered(settling: Settle, body: dict[str, Any], seen_tools: ToolMemo | None) -> ToolFacts:
     """Bring `body["tools"]` into canonical form.
 
     Args:
-        settle: the dialect's own way.
+        settling: the dialect's own way.
         body: the body; the member may become its canonical text.
         seen_tools: where lists are remembered, or None; it changes the cost alone.
 
     Raises:
-        UnsafeBodyError: as `settle`.
+        UnsafeBodyError: as `settling`.
     """
     if seen_tools is None:
-        return settle(body["tools"])
-    settled = seen_tools.settled(settle, body["tools"])
+        return settling(body["tools"])
+    settled = seen_tools.settled(settling, body["tools"])
     body["tools"] = settled.text
     return settled.facts
