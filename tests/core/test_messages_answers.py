@@ -42,6 +42,7 @@ from tiered_cache.core.answers import (
     usage_of,
     write_chunk,
 )
+from tiered_cache.core.messages_rendering import without_event_cost
 from tiered_cache.core.sse import read_events, write_event
 from tiered_cache.core.vocabulary import Answer, Call, ContentClass, Refusal, Usage
 
@@ -403,3 +404,65 @@ def test_a_container_ends_when_it_says() -> None:
     )
     for found in (judged_json(answer(container=box)), judged_stream(streamed.replace(STOP, last + STOP))):
         assert isinstance(found, Answer) and found.expires_at_s == 1893456000.0
+
+
+# --- odd streams
+
+
+def test_a_ping_without_its_name_says_nothing_either() -> None:
+    found = judged_stream(stream().replace(PING, event({"type": "ping"}, "")))
+    assert isinstance(found, Answer) and not found.locked
+
+
+def test_context_management_is_part_of_the_answer() -> None:
+    edits = {"applied_edits": [{"type": "x"}]}
+    body = b"".join([begin(), *block_events(0, TEXT), ending(context_management=edits), STOP])
+    assert json.loads(rendered(judged_stream(body), "json") or b"")["context_management"] == edits
+
+
+def test_a_stream_without_any_counts_is_given_as_a_stream_only() -> None:
+    body = b"".join([begin(usage=None), *block_events(0, TEXT), ending(usage={}), STOP])
+    found = judged_stream(body)
+    assert isinstance(found, Answer) and (found.has_usage, found.usage) == (False, Usage())
+    assert rendered(found, "json") is None
+    assert rendered(found, "sse") == body
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [{"type": "text_delta", "text": 1}, {"type": "text_delta", "text": None}, 1, None],
+)  # fmt: skip
+def test_a_delta_of_the_wrong_type_is_not_stored(delta: Any) -> None:
+    start, *inner = block_events(0, TEXT)
+    odd = event({"type": "content_block_delta", "index": 0, "delta": delta})
+    found = judged_stream(b"".join([begin(), start, odd, *inner, ending(), STOP]))
+    assert found == Refusal("choices", SPENT)
+
+
+def test_a_block_that_begins_with_the_wrong_type_is_not_stored() -> None:
+    start = event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": 1}})
+    stop = event({"type": "content_block_stop", "index": 0})
+    assert judged_stream(begin() + start + stop + ending() + STOP) == Refusal("choices", SPENT)
+
+
+def test_a_block_that_begins_with_text_keeps_it() -> None:
+    start = event(
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "say "}}
+    )
+    found = judged_stream(b"".join([begin(), start, *block_events(0, TEXT)[1:], ending(), STOP]))
+    assert json.loads(rendered(found, "json") or b"")["content"] == [{**TEXT, "text": f"say {TEXT['text']}"}]
+
+
+def test_a_stream_that_would_read_otherwise_without_its_comments_is_not_stored() -> None:
+    """A carriage return hides the comment's end from who reads line by line."""
+    body = stream().replace(b"event: message_stop\n", b"event: message_stop\r: note\r")
+    found = judged_stream(body)
+    assert found == Refusal("incomplete", SPENT) or (
+        isinstance(found, Answer) and judged_stream(found.body) == found
+    )
+
+
+def test_free_events_that_are_no_objects_stay() -> None:
+    assert without_event_cost(b"[1]") == b"[1]"
+    assert without_event_cost(b"{") == b"{"
+    assert without_event_cost(b'{"message":1}') == b'{"message":1}'
