@@ -358,10 +358,10 @@ def test_everything_passes_live() -> None:
 
 
 def test_our_error_event_has_anthropics_form() -> None:
-    (told,) = said(error_event("messages", 'it "broke"', "origin-cut"))
+    (told,) = said(error_event("messages", 'it "broke"', "origin_cut"))
     assert told == {
         "type": "error",
-        "error": {"type": "api_error", "message": 'it "broke"', "code": "origin-cut"},
+        "error": {"type": "api_error", "message": 'it "broke"', "code": "origin_cut"},
     }
     assert judged_stream(stream()[: -len(STOP)] + error_event("messages", "x", "y")) == Refusal("error-body", SPENT)  # fmt: skip
 
@@ -454,12 +454,8 @@ def test_a_block_that_begins_with_text_keeps_it() -> None:
 
 
 def test_a_stream_that_would_read_otherwise_without_its_comments_is_not_stored() -> None:
-    """A carriage return hides the comment's end from who reads line by line."""
-    body = stream().replace(b"event: message_stop\n", b"event: message_stop\r: note\r")
-    found = judged_stream(body)
-    assert found == Refusal("incomplete", SPENT) or (
-        isinstance(found, Answer) and judged_stream(found.body) == found
-    )
+    """A byte order mark hides a name only where it does not stand first."""
+    assert judged_stream(b": hi\n\n\xef\xbb\xbf" + stream()) == Refusal("incomplete", SPENT)
 
 
 def test_free_events_that_are_no_objects_stay() -> None:

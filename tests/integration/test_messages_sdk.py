@@ -124,7 +124,7 @@ async def test_the_async_sdk_reads_the_same(entry: Entry) -> None:
 
 def test_our_error_event_is_an_error_to_the_sdk() -> None:
     body = (
-        begin() + b"".join(block_events(0, TEXT)[:2]) + error_event("messages", "it broke off", "origin-cut")
+        begin() + b"".join(block_events(0, TEXT)[:2]) + error_event("messages", "it broke off", "origin_cut")
     )
     headers = {"content-type": "text/event-stream"}
     with (
