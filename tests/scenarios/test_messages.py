@@ -134,6 +134,7 @@ async def test_a_call_that_bypasses_is_booked_with_the_counts_of_both_its_usages
 async def test_a_value_that_no_json_stands_for_reaches_its_caller_and_is_not_stored():
     events = [json.loads(piece.split(b"data: ")[1]) for piece in PIECES]
     events[2]["note"] = {1, 2}
+    events.insert(3, {"a value": object()})
     fetched = 0
 
     async def fetch(_: dict[str, Any]) -> Any:

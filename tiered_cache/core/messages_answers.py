@@ -14,6 +14,9 @@ from tiered_cache.core.vocabulary import Answer, Call, Refusal
 _SPOILER = write_event(b"unencodable")
 """An event without a name and without JSON: SDKs pass over it, and no stream that holds it is stored."""
 
+_NAMELESS = b"chunk"
+"""The event of a value that does not say its type: its caller gets it, and no SDK is shown it."""
+
 
 def _read_json(call: Call, body: bytes) -> Answer | Refusal:
     """Judge a whole JSON answer."""
@@ -51,7 +54,7 @@ def _error_event(message: str, code: str) -> bytes:
 
 def _write_chunk(text: bytes, survives: bool) -> bytes:
     name = string(members_or_none(text).get("type")) or ""
-    event = write_event(text, name.encode()) if name.isidentifier() else write_event(text)
+    event = write_event(text, name.encode() if name.isidentifier() else _NAMELESS)
     return event if survives else _SPOILER + event
 
 

@@ -23,7 +23,7 @@ from tiered_cache.core.canonical.tables import (
 )
 
 _API = "Anthropic API reference, Create a message"
-_CHOICE = "Anthropic guide, Define tools, Forcing tool use"
+_CHOICE = "Anthropic cookbook, Tool choice"
 
 BODY_FIELDS: Final = (
     Field("model", TEXT, null="value"),
@@ -72,7 +72,12 @@ DROPS: Final = (
 )
 
 ELISIONS: Final = (
-    Elision("tool_choice", {"type": "auto"}, f"{_CHOICE}: the default when tools are given", with_tools=True),
+    Elision(
+        "tool_choice",
+        {"type": "auto"},
+        f"{_CHOICE}: the default behaviour when working with tools",
+        with_tools=True,
+    ),
     REQUESTY_EMPTY,
 )
 """At the top level. What a `system`, a message's or a tool result's `content` says as one text block without
