@@ -124,7 +124,12 @@ def test_null_is_absent_where_the_schema_says_so(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["temperature", "top_k", "tools", "tool_choice", "system", "thinking", "foo", "fallbacks"]
+    "name",
+    [
+        *("temperature", "top_p", "top_k", "tools", "tool_choice", "system", "thinking", "output_config"),
+        *("output_format", "context_management", "mcp_servers", "models", "stop_sequences", "requesty"),
+        *("max_tokens", "cache_control", "diagnostics", "foo", "fallbacks"),
+    ],
 )
 def test_null_is_a_value_elsewhere(name: str) -> None:
     assert not same({name: None}, {})
@@ -211,6 +216,36 @@ def test_thoughts_ids_and_signatures_are_kept_verbatim() -> None:
 )
 def test_a_known_field_of_the_wrong_type_is_not_keyed(fields: dict[str, Any]) -> None:
     assert refused(**fields) == "field-type"
+
+
+TYPES = {
+    **{key: {"x"} for key in ["service_tier", "inference_geo", "speed"]},
+    "stream": {"true"},
+    **{key: {"1"} for key in ["max_tokens", "top_k"]},
+    **{key: {"1", "1.5"} for key in ["temperature", "top_p"]},
+    **{key: {"[]"} for key in ["models", "stop_sequences", "tools", "mcp_servers"]},
+    **{key: {"{}"} for key in ["tool_choice", "thinking", "output_config", "context_management", "thread"]},
+    **{key: {"{}"} for key in ["metadata", "requesty"]},
+    "system": {"x", "[]"},
+    "container": {"x", "{}"},
+}
+"""What each field takes, written a second time; null apart, of which the other tests tell."""
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_each_field_takes_its_types_and_no_others(name: str) -> None:
+    samples = {"x": "x", "1": 1, "1.5": 1.5, "true": True, "[]": [], "{}": {}}
+    made = {
+        told: canonicalise("messages", compact(BODY | {name: value}), KeyOptions())
+        for told, value in samples.items()
+    }
+    assert {told for told, form in made.items() if isinstance(form, Canonical)} == TYPES[name]
+    assert {form.detail for form in made.values() if isinstance(form, Bypass)} == {"field-type"}
+
+
+def test_the_types_of_every_field_are_tested() -> None:
+    apart = {"model", "messages", "output_format"}
+    assert {field.name for field in BODY_FIELDS} == TYPES.keys() | apart
 
 
 def test_nesting_and_numbers_have_their_bounds_in_every_place() -> None:

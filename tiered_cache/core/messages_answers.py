@@ -15,7 +15,7 @@ _SPOILER = write_event(b"unencodable")
 """An event without a name and without JSON: SDKs pass over it, and no stream that holds it is stored."""
 
 _NAMELESS = b"chunk"
-"""The event of a value that does not say its type: its caller gets it, and no SDK is shown it."""
+"""The event of a value that does not say its type: its caller gets it all the same."""
 
 
 def _read_json(call: Call, body: bytes) -> Answer | Refusal:
