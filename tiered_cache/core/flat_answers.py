@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
 from tiered_cache.core.chat_reading import read_usage
-from tiered_cache.core.chat_rendering import without_cost
 from tiered_cache.core.content import find_expiry
 from tiered_cache.core.dialect import AnswerDialect
+from tiered_cache.core.free import without_cost
 from tiered_cache.core.raw_json import NULL, UnreadableError, check, integer, is_object, members, string
 from tiered_cache.core.sse import Event
 from tiered_cache.core.storable import is_first
