@@ -17,7 +17,7 @@ from tests.integration.gateway_kit import JSON, KEY, Upstream, answer, ask, chat
 from tiered_cache import testing
 from tiered_cache.core.answers import error_event
 from tiered_cache.core.canonical import json_form, reading
-from tiered_cache.core.canonical.chat_tables import STATE_FIELDS
+from tiered_cache.core.canonical.router_tables import STATE_FIELDS
 from tiered_cache.core.directives import FOREIGN_PREFIXES, KEY_HEADERS
 from tiered_cache.core.eviction import LARGEST_SHARE
 from tiered_cache.core.policy import PROFILES, Caps, Profile
@@ -127,7 +127,7 @@ class Source:
 
 
 REASONING = {
-    *("_bypass", "_bypass_told", "_forbidden", "_judge", "_judge_moderation", "_judge_ranking"),
+    *("_bypass", "bypass_of", "bypass_told", "_forbidden", "_judge", "_judge_moderation", "_judge_ranking"),
     *("_lenient_detail", "_problem", "why_never", "why_not"),
 }
 """Functions that return a reason word or None."""
@@ -442,7 +442,7 @@ class TestErrors:
     def test_the_error_event_shown_is_the_one_sent(self):
         (code,) = [block for block in blocks(ERRORS, "text") if "error" in block]
         told = json.loads(code.removeprefix("data: "))["error"]
-        assert error_event(told["message"], told["code"]) == code.encode() + b"\n"
+        assert error_event("chat/completions", told["message"], told["code"]) == code.encode() + b"\n"
         (source,) = [source for source in SOURCES if "origin's stream" in ast.unparse(source.tree)]
         assert {told["message"], told["code"]} <= source.arguments("error_event")
 

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from msgspec.json import encode
-
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
-from tiered_cache.core.sse import Event, write_event
+from tiered_cache.core.messages_answers import MESSAGES_ANSWERS
+from tiered_cache.core.sse import Event
 from tiered_cache.core.stored_fields import stored_headers
 from tiered_cache.core.validators import make_etag
 from tiered_cache.core.verdict_answers import MODERATIONS_ANSWERS, RERANK_ANSWERS
@@ -25,8 +24,10 @@ from tiered_cache.core.vocabulary import (
 )
 
 __all__ = [
+    "closing",
     "ends_stream",
     "error_event",
+    "is_chunk",
     "live",
     "read_json",
     "read_stream",
@@ -34,6 +35,7 @@ __all__ = [
     "render",
     "stored_headers",
     "usage_of",
+    "write_chunk",
 ]
 
 _JSON = b"application/json"
@@ -43,6 +45,7 @@ _SSE_FIELD = b"text/event-stream; charset=utf-8"
 DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
     {
         "chat/completions": CHAT_ANSWERS,
+        "messages": MESSAGES_ANSWERS,
         "embeddings": EMBEDDINGS_ANSWERS,
         "rerank": RERANK_ANSWERS,
         "moderations": MODERATIONS_ANSWERS,
@@ -102,21 +105,41 @@ def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None
     return Rendering(body, _JSON if form_of(shape) == "json" else _SSE_FIELD, make_etag(body))
 
 
-def usage_of(endpoint: str, text: bytes) -> Usage:
-    """What a body or one event of a stream says it cost; nothing known where it says nothing."""
-    dialect = DIALECTS.get(endpoint)
-    return Usage() if dialect is None else dialect.usage_of(text)
-
-
-def error_event(message: str, code: str) -> bytes:
-    """The event that ends a stream which cannot go on; no `[DONE]` follows it.
+def usage_of(endpoint: str, *texts: bytes) -> Usage:
+    """What an answer says it cost; nothing known where it says nothing.
 
     Args:
+        endpoint: whose dialect it is in.
+        texts: a body, or the first and the last event of a stream that speak of it.
+    """
+    dialect = DIALECTS.get(endpoint)
+    return Usage() if dialect is None else dialect.usage_of(texts)
+
+
+def error_event(endpoint: str, message: str, code: str) -> bytes:
+    """The event that ends a stream which cannot go on; nothing that ends a whole one follows it.
+
+    Args:
+        endpoint: whose dialect the stream is in.
         message: for a developer; carries nothing of a prompt, an answer or a credential.
         code: stable word.
     """
-    error = {"message": message, "type": "server_error", "code": code, "param": None}
-    return write_event(encode({"error": error}))
+    return DIALECTS[endpoint].error_event(message, code)
+
+
+def write_chunk(endpoint: str, text: bytes, *, survives: bool) -> bytes:
+    """A value of a stream as an event; one that does not survive as JSON keeps it from being stored."""
+    return DIALECTS[endpoint].write_chunk(text, survives)
+
+
+def is_chunk(endpoint: str, event: Event) -> bool:
+    """Whether an event is a value for a caller who gets values."""
+    return DIALECTS[endpoint].is_chunk(event)
+
+
+def closing(endpoint: str) -> bytes:
+    """What follows the last chunk of a whole stream."""
+    return DIALECTS[endpoint].closing
 
 
 def _media_type(value: bytes) -> bytes:

@@ -3,48 +3,31 @@
 import re
 from collections.abc import Sequence
 
+from msgspec.json import encode
+
 from tiered_cache.core.chat_assembly import Assembly, assemble, ends
 from tiered_cache.core.chat_reading import read_chat, read_usage
 from tiered_cache.core.chat_rendering import live_chat, render_chat
-from tiered_cache.core.content import classify
+from tiered_cache.core.chat_synthesis import DONE
 from tiered_cache.core.dialect import AnswerDialect
-from tiered_cache.core.raw_json import NULL, UnreadableError, check, members, without_member
-from tiered_cache.core.reading import Reading
+from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body
+from tiered_cache.core.raw_json import UnreadableError, members, members_or_none, without_member
 from tiered_cache.core.sse import (
     Event,
     is_plain,
     read_event,
-    read_events,
     with_data,
-    without_comments,
     write_event,
 )
-from tiered_cache.core.storable import is_short_lived, why_not
-from tiered_cache.core.vocabulary import Answer, Call, Form, Refusal, Usage
+from tiered_cache.core.vocabulary import Answer, Call, Refusal, Usage
 
 # In valid JSON these last tokens are the chunk's own last member: each quote opens or closes a string.
 _LAST_OBFUSCATION = re.compile(rb',"obfuscation":"[0-9A-Za-z]*"\}\Z')
 
 
 def _read_json(call: Call, body: bytes) -> Answer | Refusal:
-    """Judge a whole JSON answer; it is stored byte for byte.
-
-    Refused with `bad-json` (no JSON object, or JSON was asked for and is none), `error-body`, `choices`,
-    `refusal`, `finish-reason`, `empty`, `bad-arguments`.
-    """
-    try:
-        check(body)
-        answer = members(body)
-    except UnreadableError:
-        return Refusal("bad-json")
-    usage = read_usage(answer.get("usage"))
-    if answer.get("error", NULL) != NULL:
-        return Refusal("error-body", usage)
-    try:
-        reading = read_chat(answer)
-    except UnreadableError:
-        return Refusal("choices", usage)
-    return _judged(call, "json", body, reading, locked=not reading.fits)
+    """Judge a whole JSON answer."""
+    return judge_json(call, body, read_chat, read_usage)
 
 
 def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
@@ -62,17 +45,13 @@ def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
         reading = read_chat(members(text), assembly.aside())
     except UnreadableError:
         return Refusal("choices", usage)
-    body = _stored_body(events)
-    return (
-        Refusal("incomplete", usage) if body is None else _judged(call, "sse", body, reading, locked=locked)
-    )
+    body = stored_body(map(_kept_event, kept_events(events)))
+    return Refusal("incomplete", usage) if body is None else judged(call, "sse", body, reading, locked=locked)
 
 
-def _usage_of(text: bytes) -> Usage:
-    try:
-        return read_usage(members(text).get("usage"))
-    except UnreadableError:
-        return Usage()
+def _usage_of(texts: Sequence[bytes]) -> Usage:
+    """The last statement counts, never the sum."""
+    return read_usage(members_or_none(texts[-1]).get("usage")) if texts else Usage()
 
 
 def _problem(assembly: Assembly) -> str | None:
@@ -80,35 +59,6 @@ def _problem(assembly: Assembly) -> str | None:
     if assembly.problem == "error-body" or assembly.done:
         return assembly.problem
     return "incomplete"
-
-
-def _judged(call: Call, form: Form, body: bytes, reading: Reading, *, locked: bool) -> Answer | Refusal:
-    detail = why_not(call, reading)
-    if detail is not None:
-        return Refusal(detail, reading.usage)
-    return Answer(
-        form=form,
-        body=body,
-        locked=locked,
-        has_usage=reading.has_usage,
-        content_class=classify(call, reading),
-        model=reading.model,
-        usage=reading.usage,
-        short_lived=is_short_lived(call, reading, locked=locked),
-        searched=reading.cites,
-        expires_at_s=reading.expires_at_s,
-        result_urls=reading.result_urls,
-    )
-
-
-def _stored_body(events: Sequence[Event]) -> bytes | None:
-    """The events to keep, joined; None if a reader of that would read anything else than of the origin's."""
-    kept = [_kept_event(event) for event in events if event.data is not None and event.name != b"ping"]
-    body = b"".join([without_comments(event) for event in kept])
-    if all(map(is_plain, kept)):
-        return body
-    read = [(event.name, event.data) for event in read_events(body)[0]]
-    return body if read == [(event.name, event.data) for event in kept] else None
 
 
 def _kept_event(event: Event) -> Event:
@@ -124,6 +74,19 @@ def _kept_event(event: Event) -> Event:
     return Event(write_event(data), data, b"") if is_plain(event) else read_event(with_data(event, data))
 
 
+def _error_event(message: str, code: str) -> bytes:
+    error = {"message": message, "type": "server_error", "code": code, "param": None}
+    return write_event(encode({"error": error}))
+
+
+def _write_chunk(text: bytes, _: bool) -> bytes:
+    return write_event(text)
+
+
+def _is_chunk(event: Event) -> bool:
+    return event.data is not None and not ends(event)
+
+
 CHAT_ANSWERS = AnswerDialect(
     read_json=_read_json,
     read_stream=_read_stream,
@@ -131,5 +94,9 @@ CHAT_ANSWERS = AnswerDialect(
     render=render_chat,
     live=live_chat,
     usage_of=_usage_of,
+    error_event=_error_event,
+    write_chunk=_write_chunk,
+    is_chunk=_is_chunk,
+    closing=DONE,
 )
 """The answers of chat/completions."""

@@ -2,23 +2,22 @@
 
 from collections.abc import Sequence
 
-from tiered_cache.core.accounting import picousd
+from tiered_cache.core.accounting import picousd, token_count
 from tiered_cache.core.chat_synthesis import fits
 from tiered_cache.core.content import find_expiry
 from tiered_cache.core.raw_json import (
     NULL,
-    UnreadableError,
     integer,
     is_object,
     is_string,
     items,
     members,
+    members_or_none,
     string,
 )
 from tiered_cache.core.reading import Choice, Reading
 from tiered_cache.core.vocabulary import Usage
 
-_MOST_TOKENS = 2**53
 _EMPTY = frozenset({NULL, b"[]", b"{}", b'""'})
 _SOURCES = frozenset({"annotations", "citations", "search_results"})
 
@@ -51,26 +50,14 @@ def read_chat(answer: dict[str, bytes], aside: Sequence[tuple[str, bytes]] = ())
 
 def read_usage(text: bytes | None) -> Usage:
     """Tokens and cost of a `usage` object; zero and unpriced where it does not say, whatever it is."""
-    usage = _members_or_none(text)
-    details = _members_or_none(usage.get("prompt_tokens_details"))
+    usage = members_or_none(text)
+    details = members_or_none(usage.get("prompt_tokens_details"))
     return Usage(
-        prompt_tokens=_tokens(usage.get("prompt_tokens")),
-        completion_tokens=_tokens(usage.get("completion_tokens")),
-        cached_tokens=_tokens(details.get("cached_tokens")),
+        prompt_tokens=token_count(usage.get("prompt_tokens")),
+        completion_tokens=token_count(usage.get("completion_tokens")),
+        cached_tokens=token_count(details.get("cached_tokens")),
         cost_picousd=picousd(usage.get("cost")),
     )
-
-
-def _members_or_none(text: bytes | None) -> dict[str, bytes]:
-    try:
-        return {} if text is None else members(text)
-    except UnreadableError:
-        return {}
-
-
-def _tokens(text: bytes | None) -> int:
-    count = integer(text)
-    return count if count is not None and 0 <= count < _MOST_TOKENS else 0
 
 
 def _choice(choice: dict[str, bytes], message: dict[str, bytes]) -> Choice:
@@ -98,7 +85,7 @@ def _calls(message: dict[str, bytes]) -> list[dict[str, bytes]]:
 
 def _arguments(call: dict[str, bytes]) -> str | None:
     """The arguments' JSON text; None for a call without name or arguments, which nobody can make."""
-    function = _members_or_none(call.get("function"))
+    function = members_or_none(call.get("function"))
     return string(function.get("arguments")) if string(function.get("name")) else None
 
 

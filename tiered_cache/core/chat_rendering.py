@@ -1,22 +1,19 @@
 """Writes a stored chat answer in the shape a caller asks for, and an event as a live caller gets it."""
 
-import re
-
 from tiered_cache.core.chat_assembly import assemble
 from tiered_cache.core.chat_fields import USAGE_CHUNK
 from tiered_cache.core.chat_synthesis import fits, synthesise
+from tiered_cache.core.free import free_event, other_form, without_cost
 from tiered_cache.core.raw_json import (
     NULL,
     UnreadableError,
     check,
     is_object,
     members,
-    with_member,
 )
-from tiered_cache.core.sse import Event, read_events, with_data
+from tiered_cache.core.sse import Event, read_events
 from tiered_cache.core.vocabulary import Entry, Shape
 
-_NUMBER = re.compile(rb"-?[0-9]")
 _NO_CHOICES = frozenset({NULL, b"[]"})
 
 
@@ -24,26 +21,12 @@ def render_chat(entry: Entry, shape: Shape, free: bool) -> bytes | None:
     """The entry's bytes in `shape`. Without usage there is no usage chunk, and no JSON from a stream."""
     if (shape == "json") == (entry.form == "json"):
         return _same_form(entry, shape, free=free)
-    return _other_form(entry, shape, free=free)
+    return other_form(entry, shape, _assembled, _synthesised, free=free)
 
 
 def live_chat(event: Event, include_usage: bool) -> bytes:
     """What a live caller gets of an event: b"" withholds the usage chunk from one who did not ask for it."""
     return b"" if not include_usage and _is_usage_chunk(event) else event.raw
-
-
-def without_cost(answer: bytes) -> bytes:
-    """A JSON answer or chunk with `usage.cost` 0; every other byte is kept where that is possible."""
-    if b'"cost"' not in answer:
-        return answer
-    try:
-        usage = members(answer).get("usage", NULL)
-        cost = members(usage).get("cost", NULL) if is_object(usage) else NULL
-        if _NUMBER.match(cost) is None:
-            return answer
-        return with_member(answer, "usage", with_member(usage, "cost", b"0"))
-    except UnreadableError:
-        return answer
 
 
 def _same_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
@@ -53,31 +36,13 @@ def _same_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
         return None
     include_usage = shape == "sse+usage"
     events, rest = read_events(entry.body)
-    pieces = [_free_event(event) if free else event.raw for event in events if _given(event, include_usage)]
+    given = [event for event in events if _given(event, include_usage)]
+    pieces = [free_event(event, without_cost) if free else event.raw for event in given]
     return b"".join([*pieces, rest])
 
 
 def _given(event: Event, include_usage: bool) -> bool:
     return include_usage or not _is_usage_chunk(event)
-
-
-def _free_event(event: Event) -> bytes:
-    if event.data is None or b'"cost"' not in event.data:
-        return event.raw
-    data = without_cost(event.data)
-    return event.raw if data == event.data else with_data(event, data)
-
-
-def _other_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
-    if entry.locked:
-        return None
-    try:
-        if shape == "json":
-            body = _assembled(entry.body)
-            return without_cost(body) if free and body is not None else body
-        return _synthesised(without_cost(entry.body) if free else entry.body, shape)
-    except UnreadableError:
-        return None
 
 
 def _assembled(body: bytes) -> bytes | None:

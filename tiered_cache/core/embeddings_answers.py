@@ -1,7 +1,7 @@
 """Judges what an origin answered to an embeddings call, and gives it with either form of vectors."""
 
-from tiered_cache.core.chat_rendering import without_cost
 from tiered_cache.core.flat_answers import indexes, json_only
+from tiered_cache.core.free import without_cost
 from tiered_cache.core.raw_json import (
     NULL,
     UnreadableError,

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
+from tiered_cache.core.chat_answers import CHAT_ANSWERS
 from tiered_cache.core.chat_reading import read_usage
-from tiered_cache.core.chat_rendering import without_cost
 from tiered_cache.core.content import find_expiry
 from tiered_cache.core.dialect import AnswerDialect
+from tiered_cache.core.free import without_cost
 from tiered_cache.core.raw_json import NULL, UnreadableError, check, integer, is_object, members, string
 from tiered_cache.core.sse import Event
 from tiered_cache.core.storable import is_first
@@ -71,7 +72,12 @@ def json_only(judge: Judge, render: Render = render_as_it_is) -> AnswerDialect:
         ends_stream=_never_ends,
         render=render,
         live=_as_it_comes,
-        usage_of=_usage_of,
+        usage_of=CHAT_ANSWERS.usage_of,
+        # These endpoints have OpenAI's errors and no streams of their own.
+        error_event=CHAT_ANSWERS.error_event,
+        write_chunk=CHAT_ANSWERS.write_chunk,
+        is_chunk=CHAT_ANSWERS.is_chunk,
+        closing=CHAT_ANSWERS.closing,
     )
 
 
@@ -88,10 +94,3 @@ def _never_ends(event: Event) -> bool:
 def _as_it_comes(event: Event, include_usage: bool) -> bytes:
     del include_usage
     return event.raw
-
-
-def _usage_of(text: bytes) -> Usage:
-    try:
-        return read_usage(members(text).get("usage"))
-    except UnreadableError:
-        return Usage()

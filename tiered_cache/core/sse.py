@@ -101,9 +101,9 @@ def read_events(body: bytes) -> tuple[list[Event], bytes]:
     return events, parser.rest()
 
 
-def write_event(data: bytes) -> bytes:
-    """An event with this one line of data."""
-    return b"data: %b\n\n" % data
+def write_event(data: bytes, name: bytes = b"") -> bytes:
+    """An event with this one line of data, named if `name` is not empty."""
+    return b"event: %b\ndata: %b\n\n" % (name, data) if name else b"data: %b\n\n" % data
 
 
 def is_plain(event: Event) -> bool:

@@ -173,7 +173,7 @@ class Answering:
             flight.recording,
             lookup.keyed.call.endpoint,
             include_usage=lookup.keyed.call.include_usage,
-            broken=error_event("the origin's stream broke off", "origin_cut"),
+            broken=error_event(lookup.keyed.call.endpoint, "the origin's stream broke off", "origin_cut"),
             leave=lambda: flight.leave(self._linger_s),
         )
         return Response(flight.status, heads.led(flight.headers, outcome, None), body, outcome)

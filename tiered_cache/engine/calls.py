@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, cast
 import msgspec
 from msgspec import Struct
 
-from tiered_cache.core.answers import ends_stream
+from tiered_cache.core.answers import closing, is_chunk, write_chunk
 from tiered_cache.core.canonical import with_usage_requested
 from tiered_cache.core.vocabulary import Ask, Headers, Origin, Outcome, Request, Response, Scope
 from tiered_cache.engine.bodies import aclose, events_of
@@ -125,14 +125,15 @@ class _Fetching:
         return asked
 
     async def _events(self, chunks: AsyncIterable[Mapping[str, Any]]) -> AsyncIterator[bytes]:
-        """Without `[DONE]` behind a chunk that did not survive, so that the stream is not stored."""
+        """Without an end behind a chunk that did not survive, so that the stream is not stored."""
         try:
             async for chunk in chunks:
-                yield b"data: " + self._encoded(chunk) + b"\n\n"
+                text = self._encoded(chunk)
+                yield write_chunk(self._endpoint, text, survives=text not in self._odd)
         finally:
             await aclose(chunks)
         if not self._odd:
-            yield b"data: [DONE]\n\n"
+            yield closing(self._endpoint)
 
     def _encoded(self, value: Any) -> bytes:
         """JSON that stands for `value`; remembers a value that would not come back the same."""
@@ -155,7 +156,7 @@ class _Fetching:
     async def _chunks(self, body: bytes | AsyncIterator[bytes]) -> AsyncIterator[Any]:
         async for events in events_of(Response(200, (), body)):
             for event in events:
-                if event.data is not None and not ends_stream(self._endpoint, event):
+                if event.data is not None and is_chunk(self._endpoint, event):
                     yield self._decoded(event.data)
 
     def _decoded(self, text: bytes) -> Any:

@@ -3,16 +3,22 @@
 from typing import Any
 
 from tiered_cache.core.canonical.chat_messages import MessageFacts
-from tiered_cache.core.canonical.chat_tables import SEARCH_FIELDS, SEARCH_MODELS, STATE_FIELDS
-from tiered_cache.core.canonical.chat_tools import ToolFacts
+from tiered_cache.core.canonical.facts import (
+    bypass_of,
+    bypass_told,
+    fallbacks_of,
+    field_searches,
+    model_searches,
+)
 from tiered_cache.core.canonical.form import UnsafeBodyError
+from tiered_cache.core.canonical.router_tables import SEARCH_FIELDS, STATE_FIELDS
+from tiered_cache.core.canonical.tool_memo import ToolFacts
 from tiered_cache.core.vocabulary import Call, Determinism
 
 ENDPOINT = "chat/completions"
 _JSON_FORMATS = frozenset({"json_object", "json_schema"})
 _JSON_MEMBERS = ("json", "json_object")
 """Of `structured_outputs`; its other members ask for other languages."""
-_POLICY = "policy/"
 _TELLING = {
     *SEARCH_FIELDS,
     *STATE_FIELDS,
@@ -31,8 +37,8 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
     stream, tier, searches = body.get("stream") is True, body.get("service_tier"), tools.web_search
     if _TELLING.isdisjoint(body):  # most calls say nothing but model, temperature and stream
         determinism = _determinism(body, 1)
-        searches = searches or _model_searches(model)
-        bypass = _bypass(model, tools)
+        searches = searches or model_searches(model)
+        bypass = bypass_of(model, tools)
         return Call(
             ENDPOINT,
             model,
@@ -47,7 +53,7 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
             bypass,
         )
     choices = _choices(body)
-    fallbacks = _fallbacks(body)
+    fallbacks = fallbacks_of(body)
     return Call(
         endpoint=ENDPOINT,
         model=model,
@@ -57,9 +63,9 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
         determinism=_determinism(body, choices),
         choices=choices,
         json_output=_json_output(body),
-        web_search=searches or _model_searches(model) or _searches(body, fallbacks),
+        web_search=searches or model_searches(model) or field_searches(body, fallbacks),
         remote_urls=messages.remote_urls,
-        bypass=_bypass(model, tools) or _bypass_told(body, fallbacks),
+        bypass=bypass_of(model, tools) or bypass_told(body, fallbacks, STATE_FIELDS),
         fallback_models=fallbacks,
     )
 
@@ -71,15 +77,6 @@ def _choices(body: dict[str, Any]) -> int:
     if choices < 1:
         raise UnsafeBodyError("field-type")
     return int(choices)
-
-
-def _fallbacks(body: dict[str, Any]) -> tuple[str, ...]:
-    models = body.get("models")
-    if not models:
-        return ()
-    if any(type(model) is not str for model in models):
-        raise UnsafeBodyError("field-type")
-    return tuple(models)
 
 
 def _include_usage(body: dict[str, Any]) -> bool:
@@ -114,32 +111,3 @@ def _json_output(body: dict[str, Any]) -> bool:
         or body.get("guided_json") is not None
         or any(structured.get(name) not in (None, False) for name in _JSON_MEMBERS)
     )
-
-
-def _searches(body: dict[str, Any], fallbacks: tuple[str, ...]) -> bool:
-    asked = (body.get(name) not in (None, False) for name in SEARCH_FIELDS)
-    return any(asked) or any(map(_model_searches, fallbacks))
-
-
-def _model_searches(model: str) -> bool:
-    lower = model.lower()
-    for part in SEARCH_MODELS:  # noqa: SIM110  # on the hit path: a generator would double its cost
-        if part in lower:
-            return True
-    return False
-
-
-def _bypass(model: str, tools: ToolFacts) -> str | None:
-    if not model:
-        return "no-model"
-    if model.startswith(_POLICY):
-        return "policy-model"
-    return "origin-tool" if tools.by_origin else None
-
-
-def _bypass_told(body: dict[str, Any], fallbacks: tuple[str, ...]) -> str | None:
-    if any(name.startswith(_POLICY) for name in fallbacks):
-        return "policy-model"
-    if body.get("store") is True:
-        return "side-effect"
-    return next((word for name, word in STATE_FIELDS.items() if body.get(name) is not None), None)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tiered_cache.core.canonical.router_tables import PROMPT_CACHING, REQUESTY_DROPS, REQUESTY_EMPTY
 from tiered_cache.core.canonical.tables import (
     ARRAY,
     BOOLEAN,
@@ -18,8 +19,6 @@ from tiered_cache.core.canonical.tables import (
 
 _OPENAI = "OpenAI API reference, Create chat completion"
 _CACHING = "OpenAI guide, Prompt caching: lowers cost and latency, leaves the answer alone"
-_ANTHROPIC = "Anthropic guide, Prompt caching: no effect on output"
-_REQUESTY = "Requesty docs, request metadata: analytics only"
 
 BODY_FIELDS: Final = (
     Field("model", TEXT, null="value"),
@@ -81,14 +80,6 @@ MESSAGE_FIELDS: Final = (
 )
 """Known members of a message; all others are keyed as they stand."""
 
-REQUESTY_FIELDS: Final = (
-    Field("auto_cache", BOOLEAN, null="value"),
-    Field("user_id", TEXT, null="value"),
-    Field("trace_id", TEXT, null="value"),
-    Field("tags", ARRAY, null="value"),
-    Field("extra", OBJECT, null="value"),
-)
-
 DROPS: Final = (
     Drop("stream", "transport", f"{_OPENAI}: how the answer is delivered"),
     Drop("stream_options", "transport", f"{_OPENAI}: how the stream is framed"),
@@ -96,16 +87,12 @@ DROPS: Final = (
     Drop("prompt_cache_key", "transport", _CACHING),
     Drop("prompt_cache_options", "transport", _CACHING),
     Drop("prompt_cache_retention", "transport", _CACHING),
-    Drop("messages[].content[].cache_control", "transport", _ANTHROPIC),
-    Drop("tools[].cache_control", "transport", _ANTHROPIC),
-    Drop("requesty.auto_cache", "transport", "Requesty docs, Auto caching: provider prompt caching only"),
+    Drop("messages[].content[].cache_control", "transport", PROMPT_CACHING),
+    Drop("tools[].cache_control", "transport", PROMPT_CACHING),
     Drop("user", "identity", f"{_OPENAI}: end-user identifier"),
     Drop("safety_identifier", "identity", f"{_OPENAI}: detects users who break usage policies"),
     Drop("metadata", "identity", f"{_OPENAI}: stored beside the object for queries"),
-    Drop("requesty.user_id", "identity", _REQUESTY),
-    Drop("requesty.trace_id", "identity", _REQUESTY),
-    Drop("requesty.tags", "identity", _REQUESTY),
-    Drop("requesty.extra", "identity", _REQUESTY),
+    *REQUESTY_DROPS,
 )
 
 _PENALTY_PREFIXES = ("openai/", "azure/", "anthropic/", "google/", "vertex/", "mistral/")
@@ -127,7 +114,7 @@ ELISIONS: Final = (
         prefixes=_OPENAI_PREFIXES,
         with_tools=True,
     ),
-    Elision("requesty", {}, f"{_REQUESTY}; an object without more than these says nothing"),
+    REQUESTY_EMPTY,
 )
 """At the top level, `requesty` after its own drops. Policies, aliases, `models` lists and unknown prefixes
 use the rows without prefixes."""
@@ -141,29 +128,3 @@ IMAGE_DETAIL: Final = Elision(
 
 CLIENT_TOOLS: Final = frozenset({"function", "custom"})
 """Tool types that the caller executes; their answers are as cacheable as any."""
-
-SEARCH_TOOL_PREFIXES: Final = ("web_search", "google_search")
-"""Tool types, or names of untyped tools, by which the origin searches the web: short-lived. Every other type
-is executed by the origin and bypasses."""
-
-SEARCH_FIELDS: Final = ("web_search_options", "search_parameters", "enable_search", "plugins")
-"""Top-level fields that let the origin search; any value but null and false counts."""
-
-SEARCH_MODELS: Final = (
-    "-search-preview",
-    "-search-api",
-    "deep-research",
-    "perplexity/",
-    "sonar",
-    ":online",
-    "compound",
-)
-"""Parts of model ids, lower case, that search by themselves. Too long a table only shortens lifetimes."""
-
-STATE_FIELDS: Final = {
-    "previous_response_id": "side-effect",
-    "conversation": "side-effect",
-    "container": "side-effect",
-    "mcp_servers": "origin-tool",
-}
-"""Fields of sibling dialects that routers pass through: the answer depends on or changes state elsewhere."""

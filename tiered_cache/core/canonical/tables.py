@@ -64,6 +64,20 @@ class Field(Struct, frozen=True):
     exact: bool = False
 
 
+class Tables(Struct, frozen=True, kw_only=True):
+    """Which members of a body are left out of the key, and which have a walk of their own.
+
+    Attributes:
+        drops: fields that cannot change the answer.
+        elisions: documented defaults of members of the body itself.
+        own_walk: paths of containers that the dialect settles by itself.
+    """
+
+    drops: tuple[Drop, ...]
+    elisions: tuple[Elision, ...]
+    own_walk: frozenset[str]
+
+
 TEXT = frozenset({str})
 BOOLEAN = frozenset({bool})
 INTEGER = frozenset({int})
