@@ -43,7 +43,12 @@ BASES = {
 }
 """The smallest cacheable body of each dialect."""
 
-PLACES = {"BODY_FIELDS": (), "MESSAGE_FIELDS": ("messages", 0), "REQUESTY_FIELDS": ("requesty",)}
+PLACES = {
+    "BODY_FIELDS": (),
+    "FIELDS": (),
+    "MESSAGE_FIELDS": ("messages", 0),
+    "REQUESTY_FIELDS": ("requesty",),
+}
 """Where the members of a table of fields stand in a body."""
 
 MODELS = (

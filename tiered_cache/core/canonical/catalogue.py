@@ -5,12 +5,17 @@ from typing import Any
 
 from msgspec import Struct
 
-from tiered_cache.core.canonical import chat_tables
+from tiered_cache.core.canonical import chat_tables, embeddings, flat, moderations, rerank
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
 from tiered_cache.core.canonical.form import kind_of
 from tiered_cache.core.canonical.tables import Drop, Elision, Field
 
-TABLES: dict[str, tuple[ModuleType, ...]] = {_CHAT: (chat_tables,)}
+TABLES: dict[str, tuple[ModuleType, ...]] = {
+    _CHAT: (chat_tables,),
+    embeddings.ENDPOINT: (embeddings, flat),
+    moderations.ENDPOINT: (moderations, flat),
+    rerank.ENDPOINT: (rerank, flat),
+}
 """The modules in which each dialect's rows stand: they hold tables and nothing that is derived from them."""
 
 

@@ -10,11 +10,13 @@ from tiered_cache.core.canonical.chat_tables import REQUESTY_FIELDS
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle_member, write_canonical
 from tiered_cache.core.canonical.reading import read_object
-from tiered_cache.core.canonical.tables import Drop, Field
+from tiered_cache.core.canonical.tables import Drop, Elision, Field
 from tiered_cache.core.vocabulary import Call
 
 _REQUESTY = "Requesty docs, request metadata: analytics only"
 _POLICY = "policy/"
+
+REQUESTY_EMPTY = Elision("requesty", {}, f"{_REQUESTY}; an object without more than these says nothing")
 
 REQUESTY_DROPS = (
     Drop("requesty.auto_cache", "transport", "Requesty docs, Auto caching: provider prompt caching only"),
@@ -152,5 +154,5 @@ def _drop_requesty(body: dict[str, Any], requesty: dict[str, Any], options: KeyO
     notes = _drop(requesty, list(REQUESTY_DROPS), "requesty.", options)
     if not requesty:
         del body["requesty"]
-        notes.append("requesty: default")
+        notes.append(REQUESTY_EMPTY.note)
     return notes
