@@ -1,5 +1,6 @@
 """The two-tier response cache for LLM calls: pay once for equal calls, never get another call's answer."""
 
+from tiered_cache.core.explain import Comparison, Explanation
 from tiered_cache.core.vocabulary import Origin, Outcome, Request, Response, Scope
 from tiered_cache.engine.blocking import BlockingCache
 from tiered_cache.engine.cache import Cache
@@ -24,8 +25,10 @@ __all__ = [
     "CacheClosedError",
     "CacheConfig",
     "CallResult",
+    "Comparison",
     "ConfigError",
     "DiskConfig",
+    "Explanation",
     "MemoryConfig",
     "MissingExtraError",
     "Origin",

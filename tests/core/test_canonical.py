@@ -5,7 +5,9 @@ import json
 import pytest
 
 from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS, Canonical, KeyOptions, canonicalise
+from tiered_cache.core.canonical.catalogue import catalogue_of
 from tiered_cache.core.canonical.chat_tables import BODY_FIELDS, DROPS, ELISIONS
+from tiered_cache.core.canonical.router_tables import REQUESTY_EMPTY
 from tiered_cache.core.vocabulary import Bypass, Determinism
 
 CHAT = "chat/completions"
@@ -80,7 +82,8 @@ def test_the_identity_switch_reaches_into_requesty():
 
 def test_a_requesty_object_that_says_nothing_is_a_default_of_the_table():
     """No row, no equivalence: what is left out is what the tables print."""
-    assert "requesty" in {row.path for row in ELISIONS}
+    assert (REQUESTY_EMPTY.path, REQUESTY_EMPTY.value) == ("requesty", {})
+    assert REQUESTY_EMPTY in catalogue_of(CHAT).elisions
     assert form(requesty={}).dropped == ("requesty: default",)
     assert form(requesty={"auto_cache": True}).dropped == (
         "requesty.auto_cache: transport",

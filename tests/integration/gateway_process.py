@@ -11,7 +11,7 @@ import urllib.request
 from typing import Self
 
 SECRET = "a secret that all nodes have"
-_SECRETS = ("TIERED_CACHE_SECRET", "REQUESTY_API_KEY")
+_SECRETS = ("TIERED_CACHE_SECRET", "REQUESTY_API_KEY", "TIERED_CACHE_ADMIN_TOKEN")
 
 
 def environment(**variables: str) -> dict[str, str]:

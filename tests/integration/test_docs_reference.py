@@ -374,7 +374,9 @@ class TestPython:
         stated = {word.partition("(")[0] for word in first_words(PYTHON, kind.__name__)}
         assert stated == {f"{kind.__name__}.{member}" for member in members}
 
-    @pytest.mark.parametrize("kind", ["Request", "Response", "Outcome", "Scope", "CallResult"])
+    @pytest.mark.parametrize(
+        "kind", ["Request", "Response", "Outcome", "Scope", "CallResult", "Explanation", "Comparison"]
+    )
     def test_every_field_of_a_value_is_on_the_page(self, kind):
         (row,) = [row for row in rows(PYTHON, "Values") if words(row[0]) == [kind]]
         fields = {field.name for field in msgspec.structs.fields(getattr(tiered_cache, kind))}

@@ -13,6 +13,10 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "serve": ("tiered_cache.cli.serve", "run the caching gateway in front of an LLM API"),
         "demo": ("tiered_cache.cli.demo", "watch two gateways at work, without network or accounts"),
+        "explain": (
+            "tiered_cache.cli.explain",
+            "show the key of a request and why, or why two requests differ",
+        ),
         "replay": ("tiered_cache.cli.replay", "replay a trace of LLM calls in virtual time"),
     }
 )

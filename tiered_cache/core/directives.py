@@ -206,6 +206,17 @@ def _key_fields(said: dict[bytes, bytes], names: frozenset[bytes]) -> bytes:
     return b"".join(b"%d:%b%d:%b" % (len(name), name, len(said[name]), said[name]) for name in present)
 
 
+def read_key_fields(key_fields: bytes) -> dict[str, str]:
+    """The header fields in `Ask.key_fields`, by name, for people."""
+    found: list[str] = []
+    rest = key_fields
+    while rest:
+        size, _, rest = rest.partition(b":")
+        found.append(rest[: int(size)].decode("latin-1"))
+        rest = rest[int(size) :]
+    return dict(zip(found[::2], found[1::2], strict=True))
+
+
 def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Values by name; lines of one name are one list (RFC 9110 §5.3)."""
     said: dict[bytes, bytes] = {}

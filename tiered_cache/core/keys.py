@@ -72,6 +72,9 @@ class Keyer:
         memo_bytes: bound of the memory for bodies seen lately, byte-identical repeats of which are not
             parsed again, and for their tool lists (an eighth of it); 0 remembers nothing.
 
+    Attributes:
+        options: as given.
+
     Raises:
         ConfigError: the secret is empty.
     """
@@ -82,7 +85,7 @@ class Keyer:
         if not secret:
             raise ConfigError("The secret is empty: set TIERED_CACHE_SECRET or the option `secret`.")
         self._secret = secret
-        self._options = options
+        self.options = options
         self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
         self._inner = hashlib.sha256(_padded(self._derive(b"digest"), 0x36))
         self._lanes: RecentMap[tuple[str, bytes, bytes, str, str], _Lane] = RecentMap(_LANES_BYTES)
@@ -135,7 +138,7 @@ class Keyer:
         return self._digest_credentials(b"credential", credentials)
 
     def _key(self, endpoint: str, raw: bytes, lane: _Lane) -> Keyed | Bypass:
-        form = canonicalise(endpoint, raw, self._options, self._seen_tools)
+        form = canonicalise(endpoint, raw, self.options, self._seen_tools)
         if isinstance(form, Bypass):
             return form
         call = form.call
@@ -158,7 +161,7 @@ class Keyer:
             tenant.encode(),
             query,
             key_fields,
-            self._options.identity_fields.encode(),
+            self.options.identity_fields.encode(),
         )
         seed = hmac.digest(self._derive(b"seed"), context, "sha256")
         digest = self._inner.copy()

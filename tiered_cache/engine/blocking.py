@@ -4,8 +4,9 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
+from tiered_cache.core.explain import Comparison, Explanation
 from tiered_cache.core.vocabulary import Headers, Origin, Request, Response, Scope
 from tiered_cache.engine.cache import Cache
 from tiered_cache.engine.config import CacheConfig
@@ -77,6 +78,18 @@ class BlockingCache:
         return self._call(
             lambda: self.cache.request(endpoint, body, headers=headers, query=query, scope=scope)
         )
+
+    @overload
+    def explain(self, request: Request) -> Explanation: ...
+
+    @overload
+    def explain(self, request: Request, other: Request) -> Comparison: ...
+
+    def explain(self, request: Request, other: Request | None = None) -> Explanation | Comparison:
+        """As `Cache.explain`."""
+        if other is None:
+            return self._call(lambda: self.cache.explain(request))
+        return self._call(lambda: self.cache.explain(request, other))
 
     def _call(self, work: Callable[[], T]) -> T:
         async def on_loop() -> T:

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, overload
 
 from tiered_cache.core.directives import SDK_DEFAULT
+from tiered_cache.core.explain import Comparison, Explanation, compare, explain
 from tiered_cache.core.freshness import Verdict, judge
 from tiered_cache.core.machine import State
 from tiered_cache.core.policy import Plan, plan
@@ -152,6 +153,25 @@ class Cache:
         if scope is None:
             scope = caller.scope
         return Request(endpoint, body, scope, headers, query, caller.ask, plain_body)
+
+    @overload
+    def explain(self, request: Request) -> Explanation: ...
+
+    @overload
+    def explain(self, request: Request, other: Request) -> Comparison: ...
+
+    def explain(self, request: Request, other: Request | None = None) -> Explanation | Comparison:
+        """What would be decided about `request`, or why `other` is not the same call; nothing is asked.
+
+        Raises:
+            RequestError: a body is empty or is not JSON.
+        """
+        for each in (request, request if other is None else other):
+            if len(each.body) > self.config.max_body_bytes:
+                raise RequestError("The request body is over max_body_bytes.", 413, "request_too_large")
+        if other is None:
+            return explain(self._keyer, self._profile, request)
+        return compare(self._keyer, request, other)
 
     def peek(self, request: Request) -> Response | None:
         """The answer, if L1 holds a fresh one: no task, no thread, no lock, no network.

@@ -26,7 +26,7 @@ def masked(name: str, value: Any) -> Any:
     """A field's value as it may be seen: no secret, and no user or password of a URL."""
     if value is None or value is UNSET:
         return value
-    if name in {"secret", "upstream_key"}:
+    if name in {"secret", "upstream_key", "admin_token"}:
         return MASK
     return _LOGIN.sub(MASK, value) if name in {"url", "upstream"} else value
 

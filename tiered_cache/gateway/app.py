@@ -6,9 +6,10 @@ import time
 from msgspec.structs import replace
 
 from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
-from tiered_cache.core.vocabulary import Response
+from tiered_cache.core.vocabulary import Headers, Response
 from tiered_cache.engine.cache import Cache
 from tiered_cache.errors import RequestError
+from tiered_cache.gateway.admin import EXPLAIN_PATH, Admin
 from tiered_cache.gateway.admission import Admitted, Gate, body_coding, gate
 from tiered_cache.gateway.codings import TooLargeError, UndecodableError, unpack
 from tiered_cache.gateway.config import GatewayConfig
@@ -19,6 +20,9 @@ from tiered_cache.gateway.health import health_answer
 from tiered_cache.gateway.intake import Inlet, Upload, refuse_declared
 from tiered_cache.gateway.wire import HttpDate, HttpScope, Receive, Send
 from tiered_cache.integrations.metrics import CONTENT_TYPE, Metrics
+
+_ROOM_BYTES = 2**16
+"""What the question to explain two bodies may hold beside them."""
 
 
 class Gateway:
@@ -38,6 +42,8 @@ class Gateway:
         self._cache = cache
         self._upstream = upstream
         self._gate: Gate = gate(config, cache)
+        token = config.admin_token
+        self._admin = None if token is None else Admin(cache, self._gate, token)
         self._date = HttpDate()
         self._exchanges = Exchanges(self._date)
         latencies = self._exchanges.latencies
@@ -144,6 +150,9 @@ class Gateway:
     async def _other(self, http: HttpScope, receive: Receive, send: Send, *, cacheable: bool) -> None:
         """Everything that is not a cacheable call. Raises RequestError before the body has been read."""
         headers = tuple(http["headers"])
+        if self._admin is not None and http["path"] == EXPLAIN_PATH:
+            await self._explain(self._admin, http["method"], headers, Inlet(receive), send)
+            return
         own = self._own(http)
         if own is not None:
             await self._exchanges.give(own, headers, Inlet(receive), send)
@@ -161,6 +170,24 @@ class Gateway:
         first = await inlet.piece()
         body = first if inlet.ended.is_set() else Upload(inlet, first)
         return await forward(self._upstream, http, admitted, body, "route")
+
+    async def _explain(self, admin: Admin, method: str, headers: Headers, inlet: Inlet, send: Send) -> None:
+        """The operator's question. Raises RequestError before the body has been read."""
+        admin.admit(headers)
+        if method != "POST":
+            raise RequestError("Use POST for this path.", 405, "method_not_allowed")
+        began_s = time.perf_counter()
+        limit_bytes = 2 * self._keep_bytes + _ROOM_BYTES
+        try:
+            body = await inlet.read(limit_bytes, limit_bytes)
+            assert isinstance(body, bytes)  # what is longer was refused
+            answer = admin.explain(body)
+        except RequestError as error:
+            await self._exchanges.refuse(error, headers, inlet, send, began_s)
+        except ClientGoneError:
+            return
+        else:
+            await self._exchanges.give(answer, headers, inlet, send)
 
     def _own(self, http: HttpScope) -> Response | None:
         """The answer of a path of our own; None for any other path. Raises RequestError 405."""

@@ -14,6 +14,10 @@ from tiered_cache.integrations.requesty import GLOBAL_URL
 
 SECRET_VARIABLE = "TIERED_CACHE_SECRET"  # noqa: S105  # the variable's name, not its value
 KEY_VARIABLE = "REQUESTY_API_KEY"
+ADMIN_VARIABLE = "TIERED_CACHE_ADMIN_TOKEN"
+
+_LEAST_TOKEN = 16
+"""Characters of an admin token; fewer can be guessed."""
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -34,6 +38,7 @@ class GatewayConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=T
         drain_s: how long answers under way may take after SIGTERM, whole seconds.
         metrics: whether `/metrics` is served.
         log_level: of the program's log on stderr.
+        admin_token: opens `/admin/explain`; None leaves it closed.
         upstream_key: the injected credential; only ever from the environment.
     """
 
@@ -49,6 +54,7 @@ class GatewayConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=T
     drain_s: int = 30
     metrics: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    admin_token: str | None = None
     upstream_key: str | UnsetType = UNSET
 
     @property
@@ -80,6 +86,9 @@ def with_environment(config: GatewayConfig, environment: Mapping[str, str]) -> G
     secret, key = environment.get(SECRET_VARIABLE), environment.get(KEY_VARIABLE)
     if secret:
         config = replace(config, cache=replace(config.cache, secret=secret))
+    token = environment.get(ADMIN_VARIABLE)
+    if token:
+        config = replace(config, admin_token=token)
     return replace(config, upstream_key=key) if key else config
 
 
@@ -88,6 +97,10 @@ def check(config: GatewayConfig) -> GatewayConfig:
     _check_upstream(config.upstream)
     _check_numbers(config)
     _check_credentials(config)
+    if config.admin_token is not None and len(config.admin_token) < _LEAST_TOKEN:
+        raise ConfigError(
+            f"admin_token is shorter than {_LEAST_TOKEN} characters: set a longer {ADMIN_VARIABLE}"
+        )
     if config.cache.redis is not None and not config.cache.secret:
         raise ConfigError(
             f"a shared Redis needs a secret that all its gateways have: set {SECRET_VARIABLE}"

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tiered_cache.core.canonical.router_tables import PROMPT_CACHING, REQUESTY_DROPS, REQUESTY_EMPTY
+from tiered_cache.core.canonical.router_tables import PROMPT_CACHING, REQUESTY_DROPS
 from tiered_cache.core.canonical.tables import (
     ARRAY,
     BOOLEAN,
@@ -114,7 +114,6 @@ ELISIONS: Final = (
         prefixes=_OPENAI_PREFIXES,
         with_tools=True,
     ),
-    REQUESTY_EMPTY,
 )
 """At the top level, `requesty` after its own drops. Policies, aliases, `models` lists and unknown prefixes
 use the rows without prefixes."""

@@ -9,21 +9,11 @@ from msgspec import Struct
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle_member, write_canonical
 from tiered_cache.core.canonical.reading import read_object
-from tiered_cache.core.canonical.router_tables import REQUESTY_FIELDS
+from tiered_cache.core.canonical.router_tables import REQUESTY_DROPS, REQUESTY_EMPTY, REQUESTY_FIELDS
 from tiered_cache.core.canonical.tables import Drop, Field
 from tiered_cache.core.vocabulary import Call
 
-_REQUESTY = "Requesty docs, request metadata: analytics only"
 _POLICY = "policy/"
-
-REQUESTY_DROPS = (
-    Drop("requesty.auto_cache", "transport", "Requesty docs, Auto caching: provider prompt caching only"),
-    Drop("requesty.user_id", "identity", _REQUESTY),
-    Drop("requesty.trace_id", "identity", _REQUESTY),
-    Drop("requesty.tags", "identity", _REQUESTY),
-    Drop("requesty.extra", "identity", _REQUESTY),
-)
-"""The router's own object, the same on every route."""
 
 
 def _nothing(body: dict[str, Any]) -> frozenset[str]:
@@ -152,5 +142,5 @@ def _drop_requesty(body: dict[str, Any], requesty: dict[str, Any], options: KeyO
     notes = _drop(requesty, list(REQUESTY_DROPS), "requesty.", options)
     if not requesty:
         del body["requesty"]
-        notes.append("requesty: default")
+        notes.append(REQUESTY_EMPTY.note)
     return notes

@@ -5,7 +5,6 @@ from typing import Final
 from tiered_cache.core.canonical.router_tables import (
     PROMPT_CACHING,
     REQUESTY_DROPS,
-    REQUESTY_EMPTY,
     STATE_FIELDS,
 )
 from tiered_cache.core.canonical.tables import (
@@ -78,7 +77,6 @@ ELISIONS: Final = (
         f"{_CHOICE}: the default behaviour when working with tools",
         with_tools=True,
     ),
-    REQUESTY_EMPTY,
 )
 """At the top level. What a `system`, a message's or a tool result's `content` says as one text block without
 more members, it says as that text."""

@@ -1,0 +1,245 @@
+"""Says why a call has its key, what would be done with it, and why two calls have different keys."""
+
+from msgspec import UNSET, Struct, json
+
+from tiered_cache.core.canonical import USAGE_ON_REQUEST, Canonical, canonicalise
+from tiered_cache.core.canonical.catalogue import Catalogue, catalogue_of
+from tiered_cache.core.differences import Difference, differences, text_of
+from tiered_cache.core.directives import KEY_HEADERS, read_key_fields
+from tiered_cache.core.keys import Keyer, key_text
+from tiered_cache.core.policy import Profile, lifetime, plan
+from tiered_cache.core.vocabulary import Answer, Ask, Bypass, Call, ContentClass, Keyed, Request, Usage
+
+_USAGE = "the origin says what a stream costs only if asked"
+_NULL = "null is absent"
+_NULL_SOURCE = "The API reference documents the field as optional and nullable"
+
+
+class Dropped(Struct, frozen=True):
+    """What was left out of the canonical form.
+
+    Attributes:
+        path: where it stood, `[]` for each element.
+        why: `transport`, `identity`, `default` or `null is absent`.
+        source: who says that the answer does not depend on it.
+    """
+
+    path: str
+    why: str
+    source: str
+
+
+class Limit(Struct, frozen=True):
+    """A ceiling that only the answer can tell.
+
+    Attributes:
+        rule: what the answer would have to be.
+        fresh_s: how long it would be used then.
+    """
+
+    rule: str
+    fresh_s: float
+
+
+class Lasting(Struct, frozen=True):
+    """How long an answer to this call would be used.
+
+    Attributes:
+        fresh_s, stale_while_revalidate_s, stale_if_error_s: as in `Lifetime`.
+        rule: what decided: a row, a ceiling, or `ttl`.
+        at_most: shorter lifetimes of answers of some kinds.
+    """
+
+    fresh_s: float
+    stale_while_revalidate_s: float
+    stale_if_error_s: float
+    rule: str
+    at_most: tuple[Limit, ...] = ()
+
+
+class Edit(Struct, frozen=True):
+    """A member that is set in the body that the origin gets."""
+
+    path: str
+    value: bool
+    why: str
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """All that is decided about one call before the origin is asked.
+
+    Attributes:
+        key: as text; None where the call is not keyed.
+        cacheable: its answer may be looked up and stored.
+        reason: word of `Cache-Status`: why not, or what the caller left open (`unstated`).
+        dropped: what is not in the canonical form.
+        rule: row of the lifetime table, or `bypass`.
+        lifetime: None where nothing is stored.
+        edits: made to the body on the way to the origin.
+        canonical: the canonical text; None where the body has none.
+    """
+
+    key: str | None
+    cacheable: bool
+    reason: str | None
+    dropped: tuple[Dropped, ...]
+    rule: str
+    lifetime: Lasting | None
+    edits: tuple[Edit, ...]
+    canonical: str | None
+
+
+class Comparison(Struct, frozen=True):
+    """Whether two calls are the same call.
+
+    Attributes:
+        same: both are keyed and their keys are equal.
+        differences: what the keys were made of, where it differs; reason words of calls without a key.
+    """
+
+    same: bool
+    differences: tuple[Difference, ...]
+
+
+def explain(keyer: Keyer, profile: Profile, request: Request) -> Explanation:
+    """What is decided about `request`.
+
+    Raises:
+        RequestError: the body is empty or no JSON parser reads it.
+    """
+    form, keyed = _form(keyer, request), keyer.key(request)
+    call = form.call if isinstance(form, Canonical) else None
+    refused = _refusal(request, keyed)
+    if call is None or refused is not None:
+        return _explanation(keyed, form, request, reason=refused, rule="bypass")
+    planned = plan(profile, call)
+    lasting = _lasting(profile, call, request.ask) if planned.store else None
+    reason = planned.detail
+    if lasting is None and reason is None:  # the row stores nothing, or the caller's ttl is zero
+        reason = "ttl" if planned.store else planned.rule
+    return _explanation(keyed, form, request, reason=reason, rule=planned.rule, lasting=lasting)
+
+
+def compare(keyer: Keyer, request: Request, other: Request) -> Comparison:
+    """Why the keys of two calls differ, or that they do not.
+
+    Raises:
+        RequestError: one body is empty or no JSON parser reads it.
+    """
+    first, second = keyer.key(request), keyer.key(other)
+    same = not isinstance(first, Bypass) and not isinstance(second, Bypass) and first.key == second.key
+    if same:
+        return Comparison(same=True, differences=())
+    words = [keyed.detail if isinstance(keyed, Bypass) else UNSET for keyed in (first, second)]
+    found = _beside_body(_parts(keyer, request), _parts(keyer, other))
+    forms = _form(keyer, request), _form(keyer, other)
+    if isinstance(forms[0], Canonical) and isinstance(forms[1], Canonical):
+        found += differences(json.decode(forms[0].text), json.decode(forms[1].text))
+    if words != [UNSET, UNSET]:
+        found = (Difference("reason word", text_of(words[0]), text_of(words[1])), *found)
+    return Comparison(same=False, differences=found)
+
+
+def _form(keyer: Keyer, request: Request) -> Canonical | Bypass:
+    raw = request.body if request.plain_body is None else request.plain_body
+    return canonicalise(request.endpoint, raw, keyer.options)
+
+
+def _refusal(request: Request, keyed: Keyed | Bypass) -> str | None:
+    if isinstance(keyed, Bypass):
+        return keyed.detail
+    return "no-store" if request.ask.no_store else None
+
+
+def _explanation(
+    keyed: Keyed | Bypass,
+    form: Canonical | Bypass,
+    request: Request,
+    *,
+    reason: str | None,
+    rule: str,
+    lasting: Lasting | None = None,
+) -> Explanation:
+    dropped: tuple[Dropped, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    canonical: str | None = None
+    if isinstance(form, Canonical):
+        dropped, canonical = _dropped(form.dropped, catalogue_of(request.endpoint)), form.text.decode()
+        if lasting is not None and request.plain_body is None:
+            edits = _edits(form.call)
+    return Explanation(
+        key=None if isinstance(keyed, Bypass) else key_text(keyed.key),
+        cacheable=lasting is not None,
+        reason=reason,
+        dropped=dropped,
+        rule=rule,
+        lifetime=lasting,
+        edits=edits,
+        canonical=canonical,
+    )
+
+
+def _edits(call: Call) -> tuple[Edit, ...]:
+    if not call.stream or call.include_usage or call.endpoint not in USAGE_ON_REQUEST:
+        return ()
+    return (Edit("stream_options.include_usage", value=True, why=_USAGE),)
+
+
+def _dropped(notes: tuple[str, ...], tables: Catalogue) -> tuple[Dropped, ...]:
+    """Each row once, however often it applied."""
+    found: list[Dropped] = []
+    for note in dict.fromkeys(notes):
+        path, _, why = note.rpartition(": ")
+        found.append(Dropped(path, why, _NULL_SOURCE if why == _NULL else tables.source(note)))
+    return tuple(found)
+
+
+def _lasting(profile: Profile, call: Call, ask: Ask) -> Lasting | None:
+    """None where the ceilings or the caller leave nothing."""
+    usual = lifetime(profile, call, _answer(call), ask)
+    if usual.fresh_s <= 0:
+        return None
+    fallback = _answer(call, short_lived=bool(call.fallback_models))
+    answers = (_answer(call, searched=True), fallback, _answer(call, result_urls=True))
+    kinds = (_answer(call, ContentClass.TOOL_CALL), *answers)
+    lasts = [lifetime(profile, call, answer, ask) for answer in kinds]
+    limits = [Limit(one.rule, one.fresh_s) for one in lasts if one.fresh_s < usual.fresh_s]
+    windows = usual.stale_while_revalidate_s, usual.stale_if_error_s
+    return Lasting(usual.fresh_s, *windows, usual.rule, tuple(limits))
+
+
+def _answer(call: Call, kind: ContentClass = ContentClass.CHAT, **told: bool) -> Answer:
+    """An answer of which nothing is known but its kind."""
+    return Answer("json", b"", False, False, kind, call.model, Usage(), **told)
+
+
+def _beside_body(first: dict[str, str], second: dict[str, str]) -> tuple[Difference, ...]:
+    """Where the calls differ in what joins the key beside the body."""
+    names = dict.fromkeys((*first, *second))
+    pairs = [(name, text_of(first.get(name, UNSET)), text_of(second.get(name, UNSET))) for name in names]
+    return tuple(Difference(*pair) for pair in pairs if pair[1] != pair[2])
+
+
+def _parts(keyer: Keyer, request: Request) -> dict[str, str]:
+    scope = request.scope
+    parts = {"partition endpoint": request.endpoint}
+    if scope is not None:
+        parts |= {"partition origin": scope.origin_id, "partition tenant": scope.tenant}
+    if request.query:
+        words = [_discreet(keyer, *word.partition(b"=")) for word in request.query.split(b"&")]
+        parts["query string"] = "&".join(words)
+    for name, value in read_key_fields(request.ask.key_fields).items():
+        known = name.encode() in KEY_HEADERS
+        parts[f"header {name}"] = value if known else _mark(keyer, name.encode(), value.encode("latin-1"))
+    return parts
+
+
+def _discreet(keyer: Keyer, name: bytes, equals: bytes, value: bytes) -> str:
+    """One word of a query; of a credential in it only a mark."""
+    shown = _mark(keyer, name, value) if name == b"key" else value.decode("latin-1")
+    return name.decode("latin-1") + equals.decode() + shown
+
+
+def _mark(keyer: Keyer, name: bytes, value: bytes) -> str:
+    """Tells values apart that may be credentials, and tells nothing else about them."""
+    return f"(digest {keyer.credential_digest([(name, value)]).hex()[:16]})"
