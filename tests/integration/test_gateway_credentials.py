@@ -91,7 +91,7 @@ async def test_with_an_injected_key_no_credential_of_the_caller_goes_upstream():
     headers = (client, *CREDENTIALS[1:], JSON, (b"x-kept", b"1"))
     async with gateway(upstream, **INJECTED) as app:
         assert (await ask(app, chat(), headers=headers, query=b"a=1&key=5&b=2")).status == 200
-        await ask(app, b"{}", path="/v1/embeddings", headers=headers, query=b"key=5")
+        await ask(app, b"{}", path="/v1/batches", headers=headers, query=b"key=5")
     assert upstream.requests[0].headers == upstream.calls[0][3] == (JSON, (b"x-kept", b"1"))
     assert upstream.requests[0].query == b"a=1&b=2"
     assert upstream.calls[0][2] == b""
