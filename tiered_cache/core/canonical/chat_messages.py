@@ -7,6 +7,7 @@ from tiered_cache.core.canonical.chat_tables import DROPS, IMAGE_DETAIL, MESSAGE
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle_member
 from tiered_cache.core.canonical.tables import Elision
+from tiered_cache.core.canonical.urls import names_url
 
 _FIELDS = {field.name: field for field in MESSAGE_FIELDS}
 _PLAIN = frozenset(field.name for field in MESSAGE_FIELDS if str in field.kinds)
@@ -70,7 +71,7 @@ def settle_messages(messages: list[Any], provider: str) -> MessageFacts:
 def _settle_member(message: dict[str, Any], name: str, value: Any, facts: MessageFacts) -> None:
     field, kind = _FIELDS.get(name), kind_of(value)
     if field is None:
-        facts.remote_urls = facts.remote_urls or _names_url(value)
+        facts.remote_urls = facts.remote_urls or names_url(value)
         settle_member(message, name, _DEPTH, exact=False)
     elif kind is NoneType and field.null == "value":
         return
@@ -107,7 +108,7 @@ def _settle_part(part: dict[str, Any], facts: MessageFacts) -> None:
     if kind == "text" and len(part) == len(_TEXT_PART):
         return
     facts.remote_urls = facts.remote_urls or any(
-        _names_url(value) for name, value in part.items() if name != "text"
+        names_url(value) for name, value in part.items() if name != "text"
     )
     for name, value in part.items():
         if type(value) is not str:
@@ -134,16 +135,6 @@ def _settle_image(part: dict[str, Any], facts: MessageFacts) -> None:
     if row is not None and image.get("detail") == row.value:
         del image["detail"]
         facts.dropped += (row.note,)
-
-
-def _names_url(value: Any) -> bool:
-    """Whether some text in `value` begins like `https://…`: the answer depends on what is there."""
-    kind = kind_of(value)
-    if kind is str:
-        return "://" in value[:24]
-    if kind is dict:
-        return any(map(_names_url, value.values()))
-    return kind is list and any(map(_names_url, value))
 
 
 def _check_tool_calls(calls: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tiered_cache.core.canonical import requesty
 from tiered_cache.core.canonical.tables import (
     ARRAY,
     BOOLEAN,
@@ -19,7 +20,6 @@ from tiered_cache.core.canonical.tables import (
 _OPENAI = "OpenAI API reference, Create chat completion"
 _CACHING = "OpenAI guide, Prompt caching: lowers cost and latency, leaves the answer alone"
 _ANTHROPIC = "Anthropic guide, Prompt caching: no effect on output"
-_REQUESTY = "Requesty docs, request metadata: analytics only"
 
 BODY_FIELDS: Final = (
     Field("model", TEXT, null="value"),
@@ -62,7 +62,7 @@ BODY_FIELDS: Final = (
     Field("user", TEXT, null="value"),
     Field("safety_identifier", TEXT, null="absent"),
     Field("metadata", OBJECT, null="absent"),
-    Field("requesty", OBJECT, null="value"),
+    requesty.FIELD,
 )
 """Top-level fields with a type of their own. `null="absent"` where OpenAI documents the field as nullable,
 never for tool_choice and store. Every field that is not here is keyed as it stands."""
@@ -81,14 +81,6 @@ MESSAGE_FIELDS: Final = (
 )
 """Known members of a message; all others are keyed as they stand."""
 
-REQUESTY_FIELDS: Final = (
-    Field("auto_cache", BOOLEAN, null="value"),
-    Field("user_id", TEXT, null="value"),
-    Field("trace_id", TEXT, null="value"),
-    Field("tags", ARRAY, null="value"),
-    Field("extra", OBJECT, null="value"),
-)
-
 DROPS: Final = (
     Drop("stream", "transport", f"{_OPENAI}: how the answer is delivered"),
     Drop("stream_options", "transport", f"{_OPENAI}: how the stream is framed"),
@@ -98,14 +90,10 @@ DROPS: Final = (
     Drop("prompt_cache_retention", "transport", _CACHING),
     Drop("messages[].content[].cache_control", "transport", _ANTHROPIC),
     Drop("tools[].cache_control", "transport", _ANTHROPIC),
-    Drop("requesty.auto_cache", "transport", "Requesty docs, Auto caching: provider prompt caching only"),
     Drop("user", "identity", f"{_OPENAI}: end-user identifier"),
     Drop("safety_identifier", "identity", f"{_OPENAI}: detects users who break usage policies"),
     Drop("metadata", "identity", f"{_OPENAI}: stored beside the object for queries"),
-    Drop("requesty.user_id", "identity", _REQUESTY),
-    Drop("requesty.trace_id", "identity", _REQUESTY),
-    Drop("requesty.tags", "identity", _REQUESTY),
-    Drop("requesty.extra", "identity", _REQUESTY),
+    *requesty.DROPS,
 )
 
 _PENALTY_PREFIXES = ("openai/", "azure/", "anthropic/", "google/", "vertex/", "mistral/")
@@ -127,7 +115,7 @@ ELISIONS: Final = (
         prefixes=_OPENAI_PREFIXES,
         with_tools=True,
     ),
-    Elision("requesty", {}, f"{_REQUESTY}; an object without more than these says nothing"),
+    requesty.ELISION,
 )
 """At the top level, `requesty` after its own drops. Policies, aliases, `models` lists and unknown prefixes
 use the rows without prefixes."""

@@ -64,6 +64,14 @@ class Field(Struct, frozen=True):
     exact: bool = False
 
 
+class Rows(Struct, frozen=True):
+    """The tables of one object: its known members, and what of them is left out."""
+
+    fields: tuple[Field, ...]
+    drops: tuple[Drop, ...] = ()
+    elisions: tuple[Elision, ...] = ()
+
+
 TEXT = frozenset({str})
 BOOLEAN = frozenset({bool})
 INTEGER = frozenset({int})
