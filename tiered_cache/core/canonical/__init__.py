@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from tiered_cache.core.canonical.chat import canonical_chat
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
-from tiered_cache.core.canonical.chat_tools import ToolMemo
 from tiered_cache.core.canonical.edits import with_usage_requested
 from tiered_cache.core.canonical.embeddings import ENDPOINT as _EMBEDDINGS
 from tiered_cache.core.canonical.embeddings import canonical_embeddings
@@ -13,6 +12,7 @@ from tiered_cache.core.canonical.moderations import ENDPOINT as _MODERATIONS
 from tiered_cache.core.canonical.moderations import canonical_moderations
 from tiered_cache.core.canonical.rerank import ENDPOINT as _RERANK
 from tiered_cache.core.canonical.rerank import canonical_rerank
+from tiered_cache.core.canonical.tools import ToolMemo
 from tiered_cache.core.vocabulary import Bypass
 
 __all__ = [

@@ -5,13 +5,14 @@ from typing import Any
 from tiered_cache.core.canonical.chat_facts import read_call
 from tiered_cache.core.canonical.chat_messages import settle_messages
 from tiered_cache.core.canonical.chat_tables import BODY_FIELDS, DROPS, ELISIONS
-from tiered_cache.core.canonical.chat_tools import NO_TOOLS, ToolFacts, ToolMemo, settle_tools
+from tiered_cache.core.canonical.chat_tools import settle_tools
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
 from tiered_cache.core.canonical.json_form import write_canonical
 from tiered_cache.core.canonical.members import make_plans, read_model, settle_members
 from tiered_cache.core.canonical.reading import read_object
 from tiered_cache.core.canonical.requesty import settle_requesty
 from tiered_cache.core.canonical.tables import Rows
+from tiered_cache.core.canonical.tools import ToolMemo, settle_member_tools
 
 _PLANS = make_plans(Rows(BODY_FIELDS, DROPS, ELISIONS), frozenset({"messages", "tools", "requesty"}))
 
@@ -46,7 +47,7 @@ def _canonical(
     if messages is None:
         raise UnsafeBodyError("field-type")
     message_facts = settle_messages(messages, provider)
-    tool_facts = _settle_tools(body, seen_tools) if body.get("tools") else NO_TOOLS
+    tool_facts = settle_member_tools(body, settle_tools, seen_tools)
     if "stop" in body:
         _settle_stop(body)
     call = read_call(body, model, message_facts, tool_facts)
@@ -56,14 +57,6 @@ def _canonical(
         notes += settle_requesty(body, options)
     dropped = (*notes, *message_facts.dropped, *tool_facts.dropped)
     return Canonical(call, write_canonical(body), dropped)
-
-
-def _settle_tools(body: dict[str, Any], seen_tools: ToolMemo | None) -> ToolFacts:
-    if seen_tools is None:
-        return settle_tools(body["tools"])
-    settled = seen_tools.settled(body["tools"])
-    body["tools"] = settled.text
-    return settled.facts
 
 
 def _provider(body: dict[str, Any], model: str) -> str:

@@ -3,16 +3,16 @@
 from typing import Any
 
 from tiered_cache.core.canonical.chat_messages import MessageFacts
-from tiered_cache.core.canonical.chat_tables import SEARCH_FIELDS, SEARCH_MODELS, STATE_FIELDS
-from tiered_cache.core.canonical.chat_tools import ToolFacts
+from tiered_cache.core.canonical.chat_tables import SEARCH_FIELDS, STATE_FIELDS
 from tiered_cache.core.canonical.form import UnsafeBodyError
+from tiered_cache.core.canonical.models import is_policy, read_fallbacks, searches
+from tiered_cache.core.canonical.tools import ToolFacts
 from tiered_cache.core.vocabulary import Call, Determinism
 
 ENDPOINT = "chat/completions"
 _JSON_FORMATS = frozenset({"json_object", "json_schema"})
 _JSON_MEMBERS = ("json", "json_object")
 """Of `structured_outputs`; its other members ask for other languages."""
-_POLICY = "policy/"
 _TELLING = {
     *SEARCH_FIELDS,
     *STATE_FIELDS,
@@ -28,10 +28,10 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
     Raises:
         UnsafeBodyError: `field-type`, for a member that only the facts read.
     """
-    stream, tier, searches = body.get("stream") is True, body.get("service_tier"), tools.web_search
+    stream, tier, by_tool = body.get("stream") is True, body.get("service_tier"), tools.web_search
     if _TELLING.isdisjoint(body):  # most calls say nothing but model, temperature and stream
         determinism = _determinism(body, 1)
-        searches = searches or _model_searches(model)
+        searching = by_tool or searches(model)
         bypass = _bypass(model, tools)
         return Call(
             ENDPOINT,
@@ -42,12 +42,12 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
             determinism,
             1,
             False,
-            searches,
+            searching,
             messages.remote_urls,
             bypass,
         )
     choices = _choices(body)
-    fallbacks = _fallbacks(body)
+    fallbacks = read_fallbacks(body)
     return Call(
         endpoint=ENDPOINT,
         model=model,
@@ -57,7 +57,7 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
         determinism=_determinism(body, choices),
         choices=choices,
         json_output=_json_output(body),
-        web_search=searches or _model_searches(model) or _searches(body, fallbacks),
+        web_search=by_tool or searches(model) or _searches(body, fallbacks),
         remote_urls=messages.remote_urls,
         bypass=_bypass(model, tools) or _bypass_told(body, fallbacks),
         fallback_models=fallbacks,
@@ -71,15 +71,6 @@ def _choices(body: dict[str, Any]) -> int:
     if choices < 1:
         raise UnsafeBodyError("field-type")
     return int(choices)
-
-
-def _fallbacks(body: dict[str, Any]) -> tuple[str, ...]:
-    models = body.get("models")
-    if not models:
-        return ()
-    if any(type(model) is not str for model in models):
-        raise UnsafeBodyError("field-type")
-    return tuple(models)
 
 
 def _include_usage(body: dict[str, Any]) -> bool:
@@ -118,27 +109,19 @@ def _json_output(body: dict[str, Any]) -> bool:
 
 def _searches(body: dict[str, Any], fallbacks: tuple[str, ...]) -> bool:
     asked = (body.get(name) not in (None, False) for name in SEARCH_FIELDS)
-    return any(asked) or any(map(_model_searches, fallbacks))
-
-
-def _model_searches(model: str) -> bool:
-    lower = model.lower()
-    for part in SEARCH_MODELS:  # noqa: SIM110  # on the hit path: a generator would double its cost
-        if part in lower:
-            return True
-    return False
+    return any(asked) or any(map(searches, fallbacks))
 
 
 def _bypass(model: str, tools: ToolFacts) -> str | None:
     if not model:
         return "no-model"
-    if model.startswith(_POLICY):
+    if is_policy(model):
         return "policy-model"
     return "origin-tool" if tools.by_origin else None
 
 
 def _bypass_told(body: dict[str, Any], fallbacks: tuple[str, ...]) -> str | None:
-    if any(name.startswith(_POLICY) for name in fallbacks):
+    if any(map(is_policy, fallbacks)):
         return "policy-model"
     if body.get("store") is True:
         return "side-effect"

@@ -22,14 +22,14 @@ DROPS: Final = (
 ELISION: Final = Elision("requesty", {}, f"{_METADATA}; an object without more than these says nothing")
 """After the object's own drops."""
 
-_FIELDS: Final = (
+FIELDS: Final = (
     Field("auto_cache", BOOLEAN, null="value"),
     Field("user_id", TEXT, null="value"),
     Field("trace_id", TEXT, null="value"),
     Field("tags", ARRAY, null="value"),
     Field("extra", OBJECT, null="value"),
 )
-_PLANS = make_plans(Rows(_FIELDS, DROPS), frozenset(), "requesty.")
+_PLANS = make_plans(Rows(FIELDS, DROPS), frozenset(), "requesty.")
 
 
 def settle_requesty(body: dict[str, Any], options: KeyOptions) -> list[str]:
