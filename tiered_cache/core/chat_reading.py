@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from tiered_cache.core.accounting import picousd
 from tiered_cache.core.chat_synthesis import fits
 from tiered_cache.core.content import find_expiry
 from tiered_cache.core.raw_json import (
     NULL,
-    UnreadableError,
     integer,
     is_object,
     is_string,
@@ -16,9 +14,10 @@ from tiered_cache.core.raw_json import (
     string,
 )
 from tiered_cache.core.reading import Choice, Reading
+from tiered_cache.core.usage import UsageNames, members_or_none, read_usage
 from tiered_cache.core.vocabulary import Usage
 
-_MOST_TOKENS = 2**53
+_USAGE = UsageNames("prompt_tokens", "completion_tokens", "prompt_tokens_details")
 _EMPTY = frozenset({NULL, b"[]", b"{}", b'""'})
 _SOURCES = frozenset({"annotations", "citations", "search_results"})
 
@@ -40,7 +39,7 @@ def read_chat(answer: dict[str, bytes], aside: Sequence[tuple[str, bytes]] = ())
     return Reading(
         model=string(answer.get("model")) or "",
         choices=tuple(map(_choice, choices, messages)),
-        usage=read_usage(usage),
+        usage=read_chat_usage(usage),
         has_usage=is_object(usage),
         cites=_cites(answer, messages, aside),
         expires_at_s=expiry.at_s,
@@ -49,28 +48,9 @@ def read_chat(answer: dict[str, bytes], aside: Sequence[tuple[str, bytes]] = ())
     )
 
 
-def read_usage(text: bytes | None) -> Usage:
-    """Tokens and cost of a `usage` object; zero and unpriced where it does not say, whatever it is."""
-    usage = _members_or_none(text)
-    details = _members_or_none(usage.get("prompt_tokens_details"))
-    return Usage(
-        prompt_tokens=_tokens(usage.get("prompt_tokens")),
-        completion_tokens=_tokens(usage.get("completion_tokens")),
-        cached_tokens=_tokens(details.get("cached_tokens")),
-        cost_picousd=picousd(usage.get("cost")),
-    )
-
-
-def _members_or_none(text: bytes | None) -> dict[str, bytes]:
-    try:
-        return {} if text is None else members(text)
-    except UnreadableError:
-        return {}
-
-
-def _tokens(text: bytes | None) -> int:
-    count = integer(text)
-    return count if count is not None and 0 <= count < _MOST_TOKENS else 0
+def read_chat_usage(text: bytes | None) -> Usage:
+    """Tokens and cost of a chat answer's `usage` object."""
+    return read_usage(text, _USAGE)
 
 
 def _choice(choice: dict[str, bytes], message: dict[str, bytes]) -> Choice:
@@ -98,7 +78,7 @@ def _calls(message: dict[str, bytes]) -> list[dict[str, bytes]]:
 
 def _arguments(call: dict[str, bytes]) -> str | None:
     """The arguments' JSON text; None for a call without name or arguments, which nobody can make."""
-    function = _members_or_none(call.get("function"))
+    function = members_or_none(call.get("function"))
     return string(function.get("arguments")) if string(function.get("name")) else None
 
 

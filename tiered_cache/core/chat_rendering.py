@@ -1,7 +1,5 @@
 """Writes a stored chat answer in the shape a caller asks for, and an event as a live caller gets it."""
 
-import re
-
 from tiered_cache.core.chat_assembly import assemble
 from tiered_cache.core.chat_fields import USAGE_CHUNK
 from tiered_cache.core.chat_synthesis import fits, synthesise
@@ -11,12 +9,11 @@ from tiered_cache.core.raw_json import (
     check,
     is_object,
     members,
-    with_member,
 )
 from tiered_cache.core.sse import Event, read_events, with_data
+from tiered_cache.core.usage import without_cost
 from tiered_cache.core.vocabulary import Entry, Shape
 
-_NUMBER = re.compile(rb"-?[0-9]")
 _NO_CHOICES = frozenset({NULL, b"[]"})
 
 
@@ -30,20 +27,6 @@ def render_chat(entry: Entry, shape: Shape, free: bool) -> bytes | None:
 def live_chat(event: Event, include_usage: bool) -> bytes:
     """What a live caller gets of an event: b"" withholds the usage chunk from one who did not ask for it."""
     return b"" if not include_usage and _is_usage_chunk(event) else event.raw
-
-
-def without_cost(answer: bytes) -> bytes:
-    """A JSON answer or chunk with `usage.cost` 0; every other byte is kept where that is possible."""
-    if b'"cost"' not in answer:
-        return answer
-    try:
-        usage = members(answer).get("usage", NULL)
-        cost = members(usage).get("cost", NULL) if is_object(usage) else NULL
-        if _NUMBER.match(cost) is None:
-            return answer
-        return with_member(answer, "usage", with_member(usage, "cost", b"0"))
-    except UnreadableError:
-        return answer
 
 
 def _same_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:

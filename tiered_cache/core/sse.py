@@ -101,9 +101,9 @@ def read_events(body: bytes) -> tuple[list[Event], bytes]:
     return events, parser.rest()
 
 
-def write_event(data: bytes) -> bytes:
-    """An event with this one line of data."""
-    return b"data: %b\n\n" % data
+def write_event(data: bytes, name: bytes = b"") -> bytes:
+    """An event with this one line of data, and a name unless that is empty."""
+    return b"event: %b\ndata: %b\n\n" % (name, data) if name else b"data: %b\n\n" % data
 
 
 def is_plain(event: Event) -> bool:
@@ -121,9 +121,13 @@ def with_data(event: Event, data: bytes) -> bytes:
         elif not placed:
             placed = True
             end = line[len(line.rstrip(b"\r\n")) :]
-            # Outside of its strings JSON text may hold line ends, inside it cannot.
-            lines.append(b"data: " + data.replace(b"\r", b" ").replace(b"\n", b" ") + end)
+            lines.append(b"data: " + on_one_line(data) + end)
     return b"".join(lines)
+
+
+def on_one_line(text: bytes) -> bytes:
+    """JSON text whose line ends are spaces: it has them between tokens alone, never inside a string."""
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
 def without_comments(event: Event) -> bytes:
