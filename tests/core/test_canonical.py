@@ -38,9 +38,9 @@ def content(*parts, model=OPENAI, role="user") -> Canonical:
 
 
 def test_only_listed_routes_are_keyed():
-    assert frozenset({CHAT, "embeddings", "rerank", "moderations"}) == CACHEABLE_ENDPOINTS
+    assert frozenset({CHAT, "responses", "embeddings", "rerank", "moderations"}) == CACHEABLE_ENDPOINTS
     assert canonicalise("chat/completions/", b"{}", KeyOptions()) == Bypass("route")
-    assert canonicalise("responses", b"", KeyOptions()) == Bypass("route")
+    assert canonicalise("audio/speech", b"", KeyOptions()) == Bypass("route")
 
 
 @pytest.mark.parametrize(

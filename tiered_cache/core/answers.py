@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from msgspec.json import encode
-
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
-from tiered_cache.core.sse import Event, write_event
+from tiered_cache.core.responses_answers import RESPONSES_ANSWERS
+from tiered_cache.core.sse import Event
 from tiered_cache.core.stored_fields import stored_headers
 from tiered_cache.core.validators import make_etag
 from tiered_cache.core.verdict_answers import MODERATIONS_ANSWERS, RERANK_ANSWERS
@@ -33,16 +32,20 @@ __all__ = [
     "refuse_head",
     "render",
     "stored_headers",
+    "stream_end",
     "usage_of",
+    "written_chunk",
 ]
 
 _JSON = b"application/json"
 _SSE = b"text/event-stream"
 _SSE_FIELD = b"text/event-stream; charset=utf-8"
 
+_CHAT = "chat/completions"
 DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
     {
-        "chat/completions": CHAT_ANSWERS,
+        _CHAT: CHAT_ANSWERS,
+        "responses": RESPONSES_ANSWERS,
         "embeddings": EMBEDDINGS_ANSWERS,
         "rerank": RERANK_ANSWERS,
         "moderations": MODERATIONS_ANSWERS,
@@ -108,15 +111,25 @@ def usage_of(endpoint: str, text: bytes) -> Usage:
     return Usage() if dialect is None else dialect.usage_of(text)
 
 
-def error_event(message: str, code: str) -> bytes:
-    """The event that ends a stream which cannot go on; no `[DONE]` follows it.
+def error_event(message: str, code: str, endpoint: str = _CHAT) -> bytes:
+    """The event that ends a stream which cannot go on.
 
     Args:
         message: for a developer; carries nothing of a prompt, an answer or a credential.
         code: stable word.
+        endpoint: whose stream it is.
     """
-    error = {"message": message, "type": "server_error", "code": code, "param": None}
-    return write_event(encode({"error": error}))
+    return DIALECTS[endpoint].broken(message, code)
+
+
+def written_chunk(endpoint: str, chunk: bytes) -> bytes:
+    """A chunk's JSON text as an event; of an endpoint that is not known, as chat has it."""
+    return DIALECTS.get(endpoint, CHAT_ANSWERS).write(chunk)
+
+
+def stream_end(endpoint: str) -> bytes:
+    """What closes a whole stream behind its chunks."""
+    return DIALECTS.get(endpoint, CHAT_ANSWERS).done
 
 
 def _media_type(value: bytes) -> bytes:

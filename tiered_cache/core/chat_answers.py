@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
+from msgspec.json import encode
+
 from tiered_cache.core.chat_assembly import Assembly, assemble, ends
 from tiered_cache.core.chat_reading import read_chat, read_chat_usage
 from tiered_cache.core.chat_rendering import live_chat, render_chat
+from tiered_cache.core.chat_synthesis import DONE
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.judging import judged
 from tiered_cache.core.raw_json import NULL, UnreadableError, check, members
 from tiered_cache.core.reading import Reading
-from tiered_cache.core.sse import Event
+from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.storable import why_not
 from tiered_cache.core.stored_events import stored_body
 from tiered_cache.core.vocabulary import Answer, Call, Form, Refusal, Usage
@@ -75,6 +78,12 @@ def _judged(call: Call, form: Form, body: bytes, reading: Reading, *, locked: bo
     return judged(call, form, body, reading, locked=locked, problem=why_not(call, reading))
 
 
+def _broken(message: str, code: str) -> bytes:
+    """An error as data; no `[DONE]` follows it."""
+    error = {"message": message, "type": "server_error", "code": code, "param": None}
+    return write_event(encode({"error": error}))
+
+
 CHAT_ANSWERS = AnswerDialect(
     read_json=_read_json,
     read_stream=_read_stream,
@@ -82,5 +91,7 @@ CHAT_ANSWERS = AnswerDialect(
     render=render_chat,
     live=live_chat,
     usage_of=_usage_of,
+    broken=_broken,
+    done=DONE,
 )
 """The answers of chat/completions."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from tiered_cache.core.sse import Event
+from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.vocabulary import Answer, Call, Entry, Refusal, Shape, Usage
 
 
@@ -19,6 +19,9 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
             cannot be given so that an SDK could not tell.
         live: what a caller gets of an event as it comes; the flag says that it asked for the usage chunk.
         usage_of: what a body or one event says it cost.
+        broken: the event that ends a stream which cannot go on, of a message and a code.
+        write: one chunk's JSON text as an event.
+        done: what closes a whole stream behind its chunks.
     """
 
     read_json: Callable[[Call, bytes], Answer | Refusal]
@@ -27,3 +30,6 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
     render: Callable[[Entry, Shape, bool], bytes | None]
     live: Callable[[Event, bool], bytes]
     usage_of: Callable[[bytes], Usage]
+    broken: Callable[[str, str], bytes]
+    write: Callable[[bytes], bytes] = write_event
+    done: bytes = b""

@@ -30,4 +30,7 @@ def judged(
         model=reading.model,
         usage=reading.usage,
         short_lived=is_short_lived(call, reading, locked=locked),
+        searched=reading.cites,
+        expires_at_s=reading.expires_at_s,
+        result_urls=reading.result_urls,
     )

@@ -7,8 +7,9 @@ from typing import Any, TypeAlias, cast
 import msgspec
 from msgspec import Struct
 
-from tiered_cache.core.answers import ends_stream
+from tiered_cache.core.answers import stream_end, written_chunk
 from tiered_cache.core.canonical import with_usage_requested
+from tiered_cache.core.sse import write_event
 from tiered_cache.core.vocabulary import Ask, Headers, Origin, Outcome, Request, Response, Scope
 from tiered_cache.engine.bodies import aclose, events_of
 from tiered_cache.errors import OriginStatusError
@@ -125,14 +126,16 @@ class _Fetching:
         return asked
 
     async def _events(self, chunks: AsyncIterable[Mapping[str, Any]]) -> AsyncIterator[bytes]:
-        """Without `[DONE]` behind a chunk that did not survive, so that the stream is not stored."""
+        """A chunk that did not survive is called an error, so that the stream is not stored."""
         try:
             async for chunk in chunks:
-                yield b"data: " + self._encoded(chunk) + b"\n\n"
+                text = self._encoded(chunk)
+                odd = text in self._odd
+                yield write_event(text, b"error") if odd else written_chunk(self._endpoint, text)
         finally:
             await aclose(chunks)
-        if not self._odd:
-            yield b"data: [DONE]\n\n"
+        if not self._odd and (end := stream_end(self._endpoint)):
+            yield end
 
     def _encoded(self, value: Any) -> bytes:
         """JSON that stands for `value`; remembers a value that would not come back the same."""
@@ -155,7 +158,7 @@ class _Fetching:
     async def _chunks(self, body: bytes | AsyncIterator[bytes]) -> AsyncIterator[Any]:
         async for events in events_of(Response(200, (), body)):
             for event in events:
-                if event.data is not None and not ends_stream(self._endpoint, event):
+                if event.data is not None and event.data.strip() != b"[DONE]":
                     yield self._decoded(event.data)
 
     def _decoded(self, text: bytes) -> Any:

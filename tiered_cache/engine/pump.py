@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from msgspec.structs import replace
 
 from tiered_cache.core.answers import ends_stream, read_json, read_stream, refuse_head, stored_headers
-from tiered_cache.core.canonical import with_usage_requested
+from tiered_cache.core.canonical import USAGE_ON_REQUEST, with_usage_requested
 from tiered_cache.core.directives import read_origin
 from tiered_cache.core.embeddings_parts import split, weigh_inputs
 from tiered_cache.core.policy import Profile, lifetime
@@ -319,7 +319,10 @@ def _ends(endpoint: str, events: list[Event]) -> bool:
 
 def _with_usage(keyed: Keyed, request: Request) -> Request:
     """The one edit of a cacheable stream; a body with a Content-Encoding goes as it came."""
-    if not keyed.call.stream or keyed.call.include_usage or request.plain_body is not None:
+    call = keyed.call
+    if call.endpoint not in USAGE_ON_REQUEST or not call.stream:
+        return request
+    if call.include_usage or request.plain_body is not None:
         return request
     return replace(request, body=with_usage_requested(request.body))
 

@@ -2,6 +2,9 @@
 
 import msgspec
 
+USAGE_ON_REQUEST = frozenset({"chat/completions"})
+"""Endpoints whose streams say what they cost only where `stream_options.include_usage` asks for it."""
+
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODE = msgspec.json.Encoder().encode
 

@@ -1,0 +1,99 @@
+"""Judges what an origin answered to a call of the Responses API, and gives it in every shape."""
+
+from collections.abc import Sequence
+
+from msgspec.json import encode
+
+from tiered_cache.core.dialect import AnswerDialect
+from tiered_cache.core.judging import judged
+from tiered_cache.core.raw_json import NULL, UnreadableError, check, members, string
+from tiered_cache.core.responses_fields import USAGE
+from tiered_cache.core.responses_reading import read_response, why_not_stored
+from tiered_cache.core.responses_rendering import live_responses, render_responses
+from tiered_cache.core.responses_stream import ends, told
+from tiered_cache.core.sse import Event, write_event
+from tiered_cache.core.stored_events import stored_body
+from tiered_cache.core.usage import members_or_none, read_usage
+from tiered_cache.core.vocabulary import Answer, Call, Refusal, Usage
+
+
+def _read_json(call: Call, body: bytes) -> Answer | Refusal:
+    """Judge a whole JSON answer; it is stored byte for byte.
+
+    Refused with `bad-json` (no JSON object, or JSON was asked for and is none), `error-body`, `choices` (no
+    list of output), `refusal`, `finish-reason`, `empty`, `bad-arguments`, `origin-tool`.
+    """
+    try:
+        check(body)
+        answer = members(body)
+    except UnreadableError:
+        return Refusal("bad-json")
+    usage = read_usage(answer.get("usage"), USAGE)
+    if answer.get("error", NULL) != NULL:
+        return Refusal("error-body", usage)
+    try:
+        said = read_response(answer)
+    except UnreadableError:
+        return Refusal("choices", usage)
+    problem = why_not_stored(call, said)
+    return judged(call, "json", body, said.reading, locked=not said.reading.fits, problem=problem)
+
+
+def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
+    """Judge a whole stream; it is stored as the origin's events up to the last one of the answer.
+
+    Refused as a JSON answer is, and with `incomplete` unless a response object ends it.
+    """
+    stream = told(events)
+    usage = read_usage(stream.usage, USAGE)
+    if stream.response is None or stream.problem is not None:
+        return Refusal(_problem(stream.problem, has_end=stream.response is not None), usage)
+    answer = members(stream.response)
+    if answer.get("error", NULL) != NULL:
+        return Refusal("error-body", usage)
+    try:
+        said = read_response(answer)
+        locked = stream.is_locked(answer)
+    except UnreadableError:
+        return Refusal("choices", usage)
+    body = stored_body(stream.kept)
+    if body is None:
+        return Refusal("incomplete", usage)
+    return judged(call, "sse", body, said.reading, locked=locked, problem=why_not_stored(call, said))
+
+
+def _problem(problem: str | None, *, has_end: bool) -> str:
+    """An error says more than that the stream broke off behind it."""
+    if problem == "error-body" or (has_end and problem is not None):
+        return problem
+    return "incomplete"
+
+
+def _usage_of(text: bytes) -> Usage:
+    said = members_or_none(text)
+    return read_usage(members_or_none(said.get("response", text)).get("usage"), USAGE)
+
+
+def _broken(message: str, code: str) -> bytes:
+    """The API's error event; SDKs raise on its `error` member, as its own server writes it too."""
+    error = {"message": message, "type": "server_error", "code": code, "param": None}
+    said = {"type": "error", "code": code, "message": message, "param": None, "error": error}
+    return write_event(encode(said), b"error")
+
+
+def _write(chunk: bytes) -> bytes:
+    """A chunk as an event, named by its type."""
+    return write_event(chunk, (string(members_or_none(chunk).get("type")) or "").encode())
+
+
+RESPONSES_ANSWERS = AnswerDialect(
+    read_json=_read_json,
+    read_stream=_read_stream,
+    ends_stream=ends,
+    render=render_responses,
+    live=live_responses,
+    usage_of=_usage_of,
+    broken=_broken,
+    write=_write,
+)
+"""The answers of the Responses API."""
