@@ -85,7 +85,7 @@ def answer(*output: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def events(value: dict[str, Any], last: str = "response.completed", pieces: int = 3) -> list[dict[str, Any]]:
-    """The answer as OpenAI streams it, written here a second time and in pieces; messages and calls only."""
+    """The answer as OpenAI streams it, written here a second time and in pieces; all but messages and calls whole."""
     begun = {**value, "status": "in_progress", "output": [], "usage": None}
     told: list[dict[str, Any]] = [
         {"type": "response.created", "response": begun},
@@ -105,6 +105,8 @@ def events(value: dict[str, Any], last: str = "response.completed", pieces: int 
                     {"type": "response.output_text.done", **here, "text": part["text"], "logprobs": []}
                 )
                 told.append({"type": "response.content_part.done", **here, "part": part})
+        elif item["type"] != "function_call":
+            told.append(_added(place, item))
         else:
             told.append(_added(place, {**item, "status": "in_progress", "arguments": ""}))
             kind = "response.function_call_arguments"
