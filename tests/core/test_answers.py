@@ -218,7 +218,7 @@ def test_an_error_that_is_null_is_none() -> None:
 
 
 def test_our_own_error_event_is_one_and_ends_nothing() -> None:
-    body = error_event('it "broke"', "origin-cut")
+    body = error_event(CHAT, 'it "broke"', "origin-cut")
     assert body.startswith(b'data: {"error":') and body.endswith(b"}\n\n") and b"[DONE]" not in body
     assert json.loads(body[6:])["error"] == {
         "message": 'it "broke"',

@@ -383,7 +383,7 @@ def test_a_live_caller_gets_every_event_as_it_is():
 
 
 def test_our_error_event_is_the_apis():
-    body = error_event('it "broke"', "origin-cut", ENDPOINT)
+    body = error_event(ENDPOINT, 'it "broke"', "origin-cut")
     assert body.startswith(b"event: error\ndata: {")
     assert judged_stream(written(events(answer())[:3]) + body) == Refusal("error-body")
     (value,) = told(body)
@@ -391,4 +391,4 @@ def test_our_error_event_is_the_apis():
 
 
 def test_the_dialect_is_registered():
-    assert DIALECTS[ENDPOINT].done == b""
+    assert DIALECTS[ENDPOINT].closing == b""

@@ -442,7 +442,7 @@ class TestErrors:
     def test_the_error_event_shown_is_the_one_sent(self):
         (code,) = [block for block in blocks(ERRORS, "text") if "error" in block]
         told = json.loads(code.removeprefix("data: "))["error"]
-        assert error_event(told["message"], told["code"]) == code.encode() + b"\n"
+        assert error_event("chat/completions", told["message"], told["code"]) == code.encode() + b"\n"
         (source,) = [source for source in SOURCES if "origin's stream" in ast.unparse(source.tree)]
         assert {told["message"], told["code"]} <= source.arguments("error_event")
 

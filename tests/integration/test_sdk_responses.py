@@ -250,7 +250,7 @@ class TestGateway:
         last = read_events(answered.body)[0][-1]
         assert answered.body.startswith(part)
         assert last.name == b"error"
-        assert json.loads(last.data or b"")["code"] == "origin-cut"
+        assert json.loads(last.data or b"")["code"] == "origin_cut"
 
     async def test_the_sdk_raises_on_it(self):
         part = written(events(answer())[:6])
@@ -258,7 +258,7 @@ class TestGateway:
         async with sdk(upstream) as opened:
             with pytest.raises(openai.APIError, match="broke off") as caught:
                 await by_stream(opened)
-        assert caught.value.code == "origin-cut"
+        assert caught.value.code == "origin_cut"
 
     async def test_what_is_not_stored_reaches_those_who_joined(self):
         value = answer(message(status="incomplete"), status="incomplete", incomplete_details={"reason": "x"})

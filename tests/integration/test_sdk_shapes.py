@@ -267,7 +267,9 @@ def test_a_live_caller_reads_what_a_replay_says(name: str) -> None:
 
 
 def test_our_error_event_is_an_error_to_the_sdk() -> None:
-    body = event(chunk(delta(content="par"))) + error_event("the stream broke off", "origin-cut")
+    body = event(chunk(delta(content="par"))) + error_event(
+        "chat/completions", "the stream broke off", "origin-cut"
+    )
     broken = httpx2.MockTransport(
         lambda _: httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
     )

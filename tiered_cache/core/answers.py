@@ -24,27 +24,27 @@ from tiered_cache.core.vocabulary import (
 )
 
 __all__ = [
+    "closing",
     "ends_stream",
     "error_event",
+    "is_chunk",
     "live",
     "read_json",
     "read_stream",
     "refuse_head",
     "render",
     "stored_headers",
-    "stream_end",
     "usage_of",
-    "written_chunk",
+    "write_chunk",
 ]
 
 _JSON = b"application/json"
 _SSE = b"text/event-stream"
 _SSE_FIELD = b"text/event-stream; charset=utf-8"
 
-_CHAT = "chat/completions"
 DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
     {
-        _CHAT: CHAT_ANSWERS,
+        "chat/completions": CHAT_ANSWERS,
         "responses": RESPONSES_ANSWERS,
         "embeddings": EMBEDDINGS_ANSWERS,
         "rerank": RERANK_ANSWERS,
@@ -111,25 +111,35 @@ def usage_of(endpoint: str, text: bytes) -> Usage:
     return Usage() if dialect is None else dialect.usage_of(text)
 
 
-def error_event(message: str, code: str, endpoint: str = _CHAT) -> bytes:
-    """The event that ends a stream which cannot go on.
+def error_event(endpoint: str, message: str, code: str) -> bytes:
+    """The event that ends a stream which cannot go on; nothing that ends a whole one follows it.
 
     Args:
+        endpoint: whose dialect the stream is in.
         message: for a developer; carries nothing of a prompt, an answer or a credential.
         code: stable word.
-        endpoint: whose stream it is.
     """
-    return DIALECTS[endpoint].broken(message, code)
+    return DIALECTS[endpoint].error_event(message, code)
 
 
-def written_chunk(endpoint: str, chunk: bytes) -> bytes:
-    """A chunk's JSON text as an event; of an endpoint that is not known, as chat has it."""
-    return DIALECTS.get(endpoint, CHAT_ANSWERS).write(chunk)
+def write_chunk(endpoint: str, text: bytes, *, survives: bool) -> bytes:
+    """A value of a stream as an event; one that does not survive as JSON keeps it from being stored."""
+    return _dialect(endpoint).write_chunk(text, survives)
 
 
-def stream_end(endpoint: str) -> bytes:
-    """What closes a whole stream behind its chunks."""
-    return DIALECTS.get(endpoint, CHAT_ANSWERS).done
+def is_chunk(endpoint: str, event: Event) -> bool:
+    """Whether an event is a value for a caller who gets values."""
+    return _dialect(endpoint).is_chunk(event)
+
+
+def closing(endpoint: str) -> bytes:
+    """What follows the last chunk of a whole stream."""
+    return _dialect(endpoint).closing
+
+
+def _dialect(endpoint: str) -> AnswerDialect:
+    """Values of an endpoint that is not known pass as chat's do."""
+    return DIALECTS.get(endpoint, CHAT_ANSWERS)
 
 
 def _media_type(value: bytes) -> bytes:

@@ -78,10 +78,18 @@ def _judged(call: Call, form: Form, body: bytes, reading: Reading, *, locked: bo
     return judged(call, form, body, reading, locked=locked, problem=why_not(call, reading))
 
 
-def _broken(message: str, code: str) -> bytes:
+def _error_event(message: str, code: str) -> bytes:
     """An error as data; no `[DONE]` follows it."""
     error = {"message": message, "type": "server_error", "code": code, "param": None}
     return write_event(encode({"error": error}))
+
+
+def _write_chunk(text: bytes, _: bool) -> bytes:
+    return write_event(text)
+
+
+def _is_chunk(event: Event) -> bool:
+    return event.data is not None and not ends(event)
 
 
 CHAT_ANSWERS = AnswerDialect(
@@ -91,7 +99,9 @@ CHAT_ANSWERS = AnswerDialect(
     render=render_chat,
     live=live_chat,
     usage_of=_usage_of,
-    broken=_broken,
-    done=DONE,
+    error_event=_error_event,
+    write_chunk=_write_chunk,
+    is_chunk=_is_chunk,
+    closing=DONE,
 )
 """The answers of chat/completions."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from tiered_cache.core.sse import Event, write_event
+from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import Answer, Call, Entry, Refusal, Shape, Usage
 
 
@@ -19,9 +19,11 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
             cannot be given so that an SDK could not tell.
         live: what a caller gets of an event as it comes; the flag says that it asked for the usage chunk.
         usage_of: what a body or one event says it cost.
-        broken: the event that ends a stream which cannot go on, of a message and a code.
-        write: one chunk's JSON text as an event.
-        done: what closes a whole stream behind its chunks.
+        error_event: the event that ends a stream which cannot go on, for a message and a stable word.
+        write_chunk: one value of a stream as an event; the flag says that its JSON text stands for all of it,
+            otherwise the stream must not be stored.
+        is_chunk: whether an event is a value for a caller who gets values.
+        closing: what follows the last chunk of a whole stream.
     """
 
     read_json: Callable[[Call, bytes], Answer | Refusal]
@@ -30,6 +32,7 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
     render: Callable[[Entry, Shape, bool], bytes | None]
     live: Callable[[Event, bool], bytes]
     usage_of: Callable[[bytes], Usage]
-    broken: Callable[[str, str], bytes]
-    write: Callable[[bytes], bytes] = write_event
-    done: bytes = b""
+    error_event: Callable[[str, str], bytes]
+    write_chunk: Callable[[bytes, bool], bytes]
+    is_chunk: Callable[[Event], bool]
+    closing: bytes

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from tiered_cache.core.chat_reading import read_usage
 from tiered_cache.core.chat_rendering import without_cost
 from tiered_cache.core.content import find_expiry
+from tiered_cache.core.chat_answers import CHAT_ANSWERS
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.raw_json import NULL, UnreadableError, check, integer, is_object, members, string
 from tiered_cache.core.sse import Event
@@ -72,6 +73,11 @@ def json_only(judge: Judge, render: Render = render_as_it_is) -> AnswerDialect:
         render=render,
         live=_as_it_comes,
         usage_of=_usage_of,
+        # Never streamed; values of a stream all the same pass as chat's do, unstored.
+        error_event=CHAT_ANSWERS.error_event,
+        write_chunk=CHAT_ANSWERS.write_chunk,
+        is_chunk=CHAT_ANSWERS.is_chunk,
+        closing=CHAT_ANSWERS.closing,
     )
 
 

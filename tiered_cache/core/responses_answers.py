@@ -10,7 +10,7 @@ from tiered_cache.core.raw_json import NULL, UnreadableError, check, members, st
 from tiered_cache.core.responses_fields import USAGE
 from tiered_cache.core.responses_reading import read_response, why_not_stored
 from tiered_cache.core.responses_rendering import live_responses, render_responses
-from tiered_cache.core.responses_stream import ends, told
+from tiered_cache.core.responses_stream import ends, is_told, told
 from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.stored_events import stored_body
 from tiered_cache.core.usage import members_or_none, read_usage
@@ -74,16 +74,17 @@ def _usage_of(text: bytes) -> Usage:
     return read_usage(members_or_none(said.get("response", text)).get("usage"), USAGE)
 
 
-def _broken(message: str, code: str) -> bytes:
+def _error_event(message: str, code: str) -> bytes:
     """The API's error event; SDKs raise on its `error` member, as its own server writes it too."""
     error = {"message": message, "type": "server_error", "code": code, "param": None}
     said = {"type": "error", "code": code, "message": message, "param": None, "error": error}
     return write_event(encode(said), b"error")
 
 
-def _write(chunk: bytes) -> bytes:
-    """A chunk as an event, named by its type."""
-    return write_event(chunk, (string(members_or_none(chunk).get("type")) or "").encode())
+def _write_chunk(text: bytes, survives: bool) -> bytes:
+    """A value as an event, named by its type; an error keeps the stream from being stored."""
+    kind = string(members_or_none(text).get("type")) or ""
+    return write_event(text, kind.encode() if survives else b"error")
 
 
 RESPONSES_ANSWERS = AnswerDialect(
@@ -93,7 +94,9 @@ RESPONSES_ANSWERS = AnswerDialect(
     render=render_responses,
     live=live_responses,
     usage_of=_usage_of,
-    broken=_broken,
-    write=_write,
+    error_event=_error_event,
+    write_chunk=_write_chunk,
+    is_chunk=is_told,
+    closing=b"",
 )
 """The answers of the Responses API."""

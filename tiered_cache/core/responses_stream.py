@@ -40,7 +40,7 @@ class Told:
 
     def add(self, event: Event) -> None:
         """Take in one event; what follows the last one is no part of the stream."""
-        if event.data is None or self.response is not None or _is_done(event):
+        if event.data is None or self.response is not None or not is_told(event):
             return
         try:
             check(event.data)
@@ -96,9 +96,9 @@ def ends(event: Event) -> bool:
     return kind == COMPLETED or kind in LAST_EVENTS or said.get("error", NULL) != NULL
 
 
-def _is_done(event: Event) -> bool:
-    """Some routers close every stream so."""
-    return event.data is not None and event.data.strip() == b"[DONE]"
+def is_told(event: Event) -> bool:
+    """Whether this is a value of the stream: no comment, nor the `[DONE]` that some routers always say."""
+    return event.data is not None and event.data.strip() != b"[DONE]"
 
 
 def _is_error(event: Event, kind: str, said: dict[str, bytes]) -> bool:

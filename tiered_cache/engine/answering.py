@@ -169,12 +169,11 @@ class Answering:
     def _live(self, lookup: Lookup, flight: Flight) -> Response:
         """The leader's stream, event by event; whether it will be stored is not known yet."""
         outcome = Outcome(kind="miss", fwd=_fwd(lookup), fwd_status=flight.status, detail=lookup.detail)
-        endpoint = lookup.keyed.call.endpoint
         body = LiveBody(
             flight.recording,
-            endpoint,
+            lookup.keyed.call.endpoint,
             include_usage=lookup.keyed.call.include_usage,
-            broken=error_event("the origin's stream broke off", "origin_cut", endpoint),
+            broken=error_event(lookup.keyed.call.endpoint, "the origin's stream broke off", "origin_cut"),
             leave=lambda: flight.leave(self._linger_s),
         )
         return Response(flight.status, heads.led(flight.headers, outcome, None), body, outcome)

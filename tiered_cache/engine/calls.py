@@ -7,9 +7,8 @@ from typing import Any, TypeAlias, cast
 import msgspec
 from msgspec import Struct
 
-from tiered_cache.core.answers import stream_end, written_chunk
+from tiered_cache.core.answers import closing, is_chunk, write_chunk
 from tiered_cache.core.canonical import with_usage_requested
-from tiered_cache.core.sse import write_event
 from tiered_cache.core.vocabulary import Ask, Headers, Origin, Outcome, Request, Response, Scope
 from tiered_cache.engine.bodies import aclose, events_of
 from tiered_cache.errors import OriginStatusError
@@ -126,16 +125,15 @@ class _Fetching:
         return asked
 
     async def _events(self, chunks: AsyncIterable[Mapping[str, Any]]) -> AsyncIterator[bytes]:
-        """A chunk that did not survive is called an error, so that the stream is not stored."""
+        """Without an end behind a chunk that did not survive, so that the stream is not stored."""
         try:
             async for chunk in chunks:
                 text = self._encoded(chunk)
-                odd = text in self._odd
-                yield write_event(text, b"error") if odd else written_chunk(self._endpoint, text)
+                yield write_chunk(self._endpoint, text, survives=text not in self._odd)
         finally:
             await aclose(chunks)
-        if not self._odd and (end := stream_end(self._endpoint)):
-            yield end
+        if not self._odd:
+            yield closing(self._endpoint)
 
     def _encoded(self, value: Any) -> bytes:
         """JSON that stands for `value`; remembers a value that would not come back the same."""
@@ -158,7 +156,7 @@ class _Fetching:
     async def _chunks(self, body: bytes | AsyncIterator[bytes]) -> AsyncIterator[Any]:
         async for events in events_of(Response(200, (), body)):
             for event in events:
-                if event.data is not None and event.data.strip() != b"[DONE]":
+                if event.data is not None and is_chunk(self._endpoint, event):
                     yield self._decoded(event.data)
 
     def _decoded(self, text: bytes) -> Any:

@@ -320,9 +320,9 @@ def _ends(endpoint: str, events: list[Event]) -> bool:
 def _with_usage(keyed: Keyed, request: Request) -> Request:
     """The one edit of a cacheable stream; a body with a Content-Encoding goes as it came."""
     call = keyed.call
-    if call.endpoint not in USAGE_ON_REQUEST or not call.stream:
+    if call.endpoint not in USAGE_ON_REQUEST or not call.stream or call.include_usage:
         return request
-    if call.include_usage or request.plain_body is not None:
+    if request.plain_body is not None:
         return request
     return replace(request, body=with_usage_requested(request.body))
 

@@ -3,7 +3,7 @@
 import msgspec
 
 USAGE_ON_REQUEST = frozenset({"chat/completions"})
-"""Endpoints whose streams say what they cost only where `stream_options.include_usage` asks for it."""
+"""Endpoints whose streams say what they cost only if `stream_options.include_usage` asks for it."""
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODE = msgspec.json.Encoder().encode
