@@ -1,6 +1,5 @@
 """Judges what an origin answered to an embeddings call, and gives it with either form of vectors."""
 
-from tiered_cache.core.chat_rendering import without_cost
 from tiered_cache.core.flat_answers import indexes, json_only
 from tiered_cache.core.raw_json import (
     NULL,
@@ -13,6 +12,7 @@ from tiered_cache.core.raw_json import (
     string,
     write,
 )
+from tiered_cache.core.usage import without_cost
 from tiered_cache.core.vectors import as_base64, as_floats, read_vector
 from tiered_cache.core.vocabulary import Call, Entry, Shape
 

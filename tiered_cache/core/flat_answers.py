@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from tiered_cache.core.chat_reading import read_usage
-from tiered_cache.core.chat_rendering import without_cost
-from tiered_cache.core.content import find_expiry
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
+from tiered_cache.core.chat_reading import read_chat_usage
+from tiered_cache.core.content import find_expiry
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.raw_json import NULL, UnreadableError, check, integer, is_object, members, string
 from tiered_cache.core.sse import Event
 from tiered_cache.core.storable import is_first
+from tiered_cache.core.usage import without_cost
 from tiered_cache.core.vocabulary import Answer, Call, ContentClass, Entry, Refusal, Shape, Usage
 
 Judge = Callable[[Call, dict[str, bytes]], str | None]
@@ -26,7 +26,7 @@ def read_flat(call: Call, body: bytes, judge: Judge) -> Answer | Refusal:
         answer = members(body)
     except UnreadableError:
         return Refusal("bad-json")
-    usage = read_usage(answer.get("usage"))
+    usage = read_chat_usage(answer.get("usage"))
     if answer.get("error", NULL) != NULL:
         return Refusal("error-body", usage)
     detail = judge(call, answer)
@@ -98,6 +98,6 @@ def _as_it_comes(event: Event, include_usage: bool) -> bytes:
 
 def _usage_of(text: bytes) -> Usage:
     try:
-        return read_usage(members(text).get("usage"))
+        return read_chat_usage(members(text).get("usage"))
     except UnreadableError:
         return Usage()
