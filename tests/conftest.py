@@ -35,6 +35,8 @@ def _allow_named_blocking(blocker: BlockBuster) -> None:
         )
         # Test modules may prepare and inspect files between awaits.
         function.can_block_in("_pytest/tmpdir.py", {"mktemp", "getbasetemp"})
+        # A transport reads the system's certificates once, when it is made.
+        function.can_block_in("httpcore2/_ssl.py", {"default_ssl_context"})
         # Tracebacks and assertion messages read source files.
         function.can_block_in("linecache.py", {"updatecache", "checkcache", "getlines"})
 

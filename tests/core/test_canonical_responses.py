@@ -15,7 +15,7 @@ from tiered_cache.core.canonical.responses_tables import (
     KEYED_AS_THEY_STAND,
     TOOLS,
 )
-from tiered_cache.core.canonical.tools import ToolMemo
+from tiered_cache.core.canonical.tool_memo import ToolMemo
 from tiered_cache.core.vocabulary import Bypass, Determinism
 
 OPENAI = "openai/gpt-4o-mini"

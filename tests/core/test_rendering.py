@@ -20,7 +20,7 @@ from tests.core.chat_kit import (
     text_stream,
 )
 from tiered_cache.core.answers import live, render
-from tiered_cache.core.usage import without_cost
+from tiered_cache.core.chat_rendering import without_cost
 from tiered_cache.core.validators import make_etag
 from tiered_cache.core.vocabulary import Entry, Shape
 

@@ -12,8 +12,8 @@ from tests.properties.chat_answers import answers, streams
 from tests.properties.strategies import values
 from tiered_cache.core import chat_assembly
 from tiered_cache.core.answers import ends_stream, live, read_json, read_stream, render
+from tiered_cache.core.chat_rendering import without_cost
 from tiered_cache.core.sse import EventParser, read_events
-from tiered_cache.core.usage import without_cost
 from tiered_cache.core.vocabulary import Answer, Refusal
 
 BOM = b"\xef\xbb\xbf"

@@ -3,11 +3,14 @@
 import re
 from decimal import Decimal
 
+from tiered_cache.core.raw_json import integer
+
 PICO = 10**12
 ABSURD_PICOUSD = 10**6 * PICO
 """A million dollars for one call is a broken report, not a price."""
 
 _DIGITS = 12
+_MOST_TOKENS = 2**53
 _LONGEST = 128
 _NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,4}))?")
 
@@ -40,6 +43,12 @@ def usd_text(cost_picousd: int) -> bytes:
     dollars, rest = divmod(abs(cost_picousd), PICO)
     fraction = f"{rest:0{_DIGITS}}".rstrip("0")
     return f"{sign}{dollars}.{fraction}".rstrip(".").encode()
+
+
+def token_count(text: bytes | None) -> int:
+    """Tokens that a JSON number's text counts; 0 where it is no count."""
+    count = integer(text)
+    return count if count is not None and 0 <= count < _MOST_TOKENS else 0
 
 
 def _text(amount: str | bytes | Decimal | float) -> str:

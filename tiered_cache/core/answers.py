@@ -6,6 +6,7 @@ from types import MappingProxyType
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
+from tiered_cache.core.messages_answers import MESSAGES_ANSWERS
 from tiered_cache.core.responses_answers import RESPONSES_ANSWERS
 from tiered_cache.core.sse import Event
 from tiered_cache.core.stored_fields import stored_headers
@@ -45,6 +46,7 @@ _SSE_FIELD = b"text/event-stream; charset=utf-8"
 DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
     {
         "chat/completions": CHAT_ANSWERS,
+        "messages": MESSAGES_ANSWERS,
         "responses": RESPONSES_ANSWERS,
         "embeddings": EMBEDDINGS_ANSWERS,
         "rerank": RERANK_ANSWERS,
@@ -105,10 +107,15 @@ def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None
     return Rendering(body, _JSON if form_of(shape) == "json" else _SSE_FIELD, make_etag(body))
 
 
-def usage_of(endpoint: str, text: bytes) -> Usage:
-    """What a body or one event of a stream says it cost; nothing known where it says nothing."""
+def usage_of(endpoint: str, *texts: bytes) -> Usage:
+    """What an answer says it cost; nothing known where it says nothing.
+
+    Args:
+        endpoint: whose dialect it is in.
+        texts: a body, or the first and the last event of a stream that speak of it.
+    """
     dialect = DIALECTS.get(endpoint)
-    return Usage() if dialect is None else dialect.usage_of(text)
+    return Usage() if dialect is None else dialect.usage_of(texts)
 
 
 def error_event(endpoint: str, message: str, code: str) -> bytes:
@@ -124,22 +131,17 @@ def error_event(endpoint: str, message: str, code: str) -> bytes:
 
 def write_chunk(endpoint: str, text: bytes, *, survives: bool) -> bytes:
     """A value of a stream as an event; one that does not survive as JSON keeps it from being stored."""
-    return _dialect(endpoint).write_chunk(text, survives)
+    return DIALECTS[endpoint].write_chunk(text, survives)
 
 
 def is_chunk(endpoint: str, event: Event) -> bool:
     """Whether an event is a value for a caller who gets values."""
-    return _dialect(endpoint).is_chunk(event)
+    return DIALECTS[endpoint].is_chunk(event)
 
 
 def closing(endpoint: str) -> bytes:
     """What follows the last chunk of a whole stream."""
-    return _dialect(endpoint).closing
-
-
-def _dialect(endpoint: str) -> AnswerDialect:
-    """Values of an endpoint that is not known pass as chat's do."""
-    return DIALECTS.get(endpoint, CHAT_ANSWERS)
+    return DIALECTS[endpoint].closing
 
 
 def _media_type(value: bytes) -> bytes:

@@ -5,38 +5,19 @@ from collections.abc import Sequence
 from msgspec.json import encode
 
 from tiered_cache.core.chat_assembly import Assembly, assemble, ends
-from tiered_cache.core.chat_reading import read_chat, read_chat_usage
+from tiered_cache.core.chat_reading import read_chat, read_usage
 from tiered_cache.core.chat_rendering import live_chat, render_chat
 from tiered_cache.core.chat_synthesis import DONE
 from tiered_cache.core.dialect import AnswerDialect
-from tiered_cache.core.judging import judged
-from tiered_cache.core.raw_json import NULL, UnreadableError, check, members
-from tiered_cache.core.reading import Reading
+from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body, unpadded
+from tiered_cache.core.raw_json import UnreadableError, members, members_or_none
 from tiered_cache.core.sse import Event, write_event
-from tiered_cache.core.storable import why_not
-from tiered_cache.core.stored_events import stored_body
-from tiered_cache.core.vocabulary import Answer, Call, Form, Refusal, Usage
+from tiered_cache.core.vocabulary import Answer, Call, Refusal, Usage
 
 
 def _read_json(call: Call, body: bytes) -> Answer | Refusal:
-    """Judge a whole JSON answer; it is stored byte for byte.
-
-    Refused with `bad-json` (no JSON object, or JSON was asked for and is none), `error-body`, `choices`,
-    `refusal`, `finish-reason`, `empty`, `bad-arguments`.
-    """
-    try:
-        check(body)
-        answer = members(body)
-    except UnreadableError:
-        return Refusal("bad-json")
-    usage = read_chat_usage(answer.get("usage"))
-    if answer.get("error", NULL) != NULL:
-        return Refusal("error-body", usage)
-    try:
-        reading = read_chat(answer)
-    except UnreadableError:
-        return Refusal("choices", usage)
-    return _judged(call, "json", body, reading, locked=not reading.fits)
+    """Judge a whole JSON answer."""
+    return judge_json(call, body, read_chat, read_usage)
 
 
 def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
@@ -45,7 +26,7 @@ def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
     Refused as a JSON answer is, and with `incomplete` unless `[DONE]` ends it.
     """
     assembly = assemble(events)
-    usage = read_chat_usage(assembly.usage)
+    usage = read_usage(assembly.usage)
     problem = _problem(assembly)
     if problem is not None:
         return Refusal(problem, usage)
@@ -54,17 +35,13 @@ def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
         reading = read_chat(members(text), assembly.aside())
     except UnreadableError:
         return Refusal("choices", usage)
-    body = stored_body(events)
-    return (
-        Refusal("incomplete", usage) if body is None else _judged(call, "sse", body, reading, locked=locked)
-    )
+    body = stored_body(map(unpadded, kept_events(events)))
+    return Refusal("incomplete", usage) if body is None else judged(call, "sse", body, reading, locked=locked)
 
 
-def _usage_of(text: bytes) -> Usage:
-    try:
-        return read_chat_usage(members(text).get("usage"))
-    except UnreadableError:
-        return Usage()
+def _usage_of(texts: Sequence[bytes]) -> Usage:
+    """The last statement counts, never the sum."""
+    return read_usage(members_or_none(texts[-1]).get("usage")) if texts else Usage()
 
 
 def _problem(assembly: Assembly) -> str | None:
@@ -74,12 +51,7 @@ def _problem(assembly: Assembly) -> str | None:
     return "incomplete"
 
 
-def _judged(call: Call, form: Form, body: bytes, reading: Reading, *, locked: bool) -> Answer | Refusal:
-    return judged(call, form, body, reading, locked=locked, problem=why_not(call, reading))
-
-
 def _error_event(message: str, code: str) -> bytes:
-    """An error as data; no `[DONE]` follows it."""
     error = {"message": message, "type": "server_error", "code": code, "param": None}
     return write_event(encode({"error": error}))
 

@@ -11,10 +11,11 @@ from tiered_cache.core.raw_json import (
     is_string,
     items,
     members,
+    members_or_none,
     string,
 )
 from tiered_cache.core.reading import Choice, Reading
-from tiered_cache.core.usage import UsageNames, members_or_none, read_usage
+from tiered_cache.core.usage import UsageNames, usage_named
 from tiered_cache.core.vocabulary import Usage
 
 _USAGE = UsageNames("prompt_tokens", "completion_tokens", "prompt_tokens_details")
@@ -39,7 +40,7 @@ def read_chat(answer: dict[str, bytes], aside: Sequence[tuple[str, bytes]] = ())
     return Reading(
         model=string(answer.get("model")) or "",
         choices=tuple(map(_choice, choices, messages)),
-        usage=read_chat_usage(usage),
+        usage=read_usage(usage),
         has_usage=is_object(usage),
         cites=_cites(answer, messages, aside),
         expires_at_s=expiry.at_s,
@@ -48,9 +49,9 @@ def read_chat(answer: dict[str, bytes], aside: Sequence[tuple[str, bytes]] = ())
     )
 
 
-def read_chat_usage(text: bytes | None) -> Usage:
-    """Tokens and cost of a chat answer's `usage` object."""
-    return read_usage(text, _USAGE)
+def read_usage(text: bytes | None) -> Usage:
+    """Tokens and cost of a `usage` object; zero and unpriced where it does not say, whatever it is."""
+    return usage_named(text, _USAGE)
 
 
 def _choice(choice: dict[str, bytes], message: dict[str, bytes]) -> Choice:

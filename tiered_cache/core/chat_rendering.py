@@ -3,6 +3,7 @@
 from tiered_cache.core.chat_assembly import assemble
 from tiered_cache.core.chat_fields import USAGE_CHUNK
 from tiered_cache.core.chat_synthesis import fits, synthesise
+from tiered_cache.core.free import free_event, other_form, without_cost
 from tiered_cache.core.raw_json import (
     NULL,
     UnreadableError,
@@ -10,8 +11,7 @@ from tiered_cache.core.raw_json import (
     is_object,
     members,
 )
-from tiered_cache.core.sse import Event, read_events, with_data
-from tiered_cache.core.usage import without_cost
+from tiered_cache.core.sse import Event, read_events
 from tiered_cache.core.vocabulary import Entry, Shape
 
 _NO_CHOICES = frozenset({NULL, b"[]"})
@@ -21,7 +21,7 @@ def render_chat(entry: Entry, shape: Shape, free: bool) -> bytes | None:
     """The entry's bytes in `shape`. Without usage there is no usage chunk, and no JSON from a stream."""
     if (shape == "json") == (entry.form == "json"):
         return _same_form(entry, shape, free=free)
-    return _other_form(entry, shape, free=free)
+    return other_form(entry, shape, _assembled, _synthesised, free=free)
 
 
 def live_chat(event: Event, include_usage: bool) -> bytes:
@@ -36,31 +36,13 @@ def _same_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
         return None
     include_usage = shape == "sse+usage"
     events, rest = read_events(entry.body)
-    pieces = [_free_event(event) if free else event.raw for event in events if _given(event, include_usage)]
+    given = [event for event in events if _given(event, include_usage)]
+    pieces = [free_event(event, without_cost) if free else event.raw for event in given]
     return b"".join([*pieces, rest])
 
 
 def _given(event: Event, include_usage: bool) -> bool:
     return include_usage or not _is_usage_chunk(event)
-
-
-def _free_event(event: Event) -> bytes:
-    if event.data is None or b'"cost"' not in event.data:
-        return event.raw
-    data = without_cost(event.data)
-    return event.raw if data == event.data else with_data(event, data)
-
-
-def _other_form(entry: Entry, shape: Shape, *, free: bool) -> bytes | None:
-    if entry.locked:
-        return None
-    try:
-        if shape == "json":
-            body = _assembled(entry.body)
-            return without_cost(body) if free and body is not None else body
-        return _synthesised(without_cost(entry.body) if free else entry.body, shape)
-    except UnreadableError:
-        return None
 
 
 def _assembled(body: bytes) -> bytes | None:

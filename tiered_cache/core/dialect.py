@@ -18,7 +18,7 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
         render: the bytes of an entry in a shape, with `usage.cost` 0 if asked so; None where that shape
             cannot be given so that an SDK could not tell.
         live: what a caller gets of an event as it comes; the flag says that it asked for the usage chunk.
-        usage_of: what a body or one event says it cost.
+        usage_of: what a body says it cost, or the first and the last event of a stream that speak of it.
         error_event: the event that ends a stream which cannot go on, for a message and a stable word.
         write_chunk: one value of a stream as an event; the flag says that its JSON text stands for all of it,
             otherwise the stream must not be stored.
@@ -31,7 +31,7 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
     ends_stream: Callable[[Event], bool]
     render: Callable[[Entry, Shape, bool], bytes | None]
     live: Callable[[Event, bool], bytes]
-    usage_of: Callable[[bytes], Usage]
+    usage_of: Callable[[Sequence[bytes]], Usage]
     error_event: Callable[[str, str], bytes]
     write_chunk: Callable[[bytes, bool], bytes]
     is_chunk: Callable[[Event], bool]

@@ -1,6 +1,7 @@
 """Judges what an origin answered to an embeddings call, and gives it with either form of vectors."""
 
 from tiered_cache.core.flat_answers import indexes, json_only
+from tiered_cache.core.free import without_cost
 from tiered_cache.core.raw_json import (
     NULL,
     UnreadableError,
@@ -12,7 +13,6 @@ from tiered_cache.core.raw_json import (
     string,
     write,
 )
-from tiered_cache.core.usage import without_cost
 from tiered_cache.core.vectors import as_base64, as_floats, read_vector
 from tiered_cache.core.vocabulary import Call, Entry, Shape
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tiered_cache.core.accounting import picousd, usd_text
-from tiered_cache.core.chat_reading import read_chat_usage
+from tiered_cache.core.chat_reading import read_usage
 from tiered_cache.core.embeddings_answers import vector_in
 from tiered_cache.core.raw_json import (
     NULL,
@@ -103,7 +103,7 @@ def split(entry: Entry, weights: Sequence[int], key: CacheKey) -> tuple[Entry, .
         whole = {**answer, "data": b"[%b]" % write({**results[index], "index": b"0"})}
         if usage is not None:
             whole["usage"] = usage
-        counted = Usage() if usage is None else read_chat_usage(usage)
+        counted = Usage() if usage is None else read_usage(usage)
         parts.append(replace(entry, headers=headers, body=write(whole), usage=counted))
     return tuple(parts)
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
-from tiered_cache.core.chat_reading import read_chat_usage
+from tiered_cache.core.chat_reading import read_usage
 from tiered_cache.core.content import find_expiry
 from tiered_cache.core.dialect import AnswerDialect
+from tiered_cache.core.free import without_cost
 from tiered_cache.core.raw_json import NULL, UnreadableError, check, integer, is_object, members, string
 from tiered_cache.core.sse import Event
 from tiered_cache.core.storable import is_first
-from tiered_cache.core.usage import without_cost
 from tiered_cache.core.vocabulary import Answer, Call, ContentClass, Entry, Refusal, Shape, Usage
 
 Judge = Callable[[Call, dict[str, bytes]], str | None]
@@ -26,7 +26,7 @@ def read_flat(call: Call, body: bytes, judge: Judge) -> Answer | Refusal:
         answer = members(body)
     except UnreadableError:
         return Refusal("bad-json")
-    usage = read_chat_usage(answer.get("usage"))
+    usage = read_usage(answer.get("usage"))
     if answer.get("error", NULL) != NULL:
         return Refusal("error-body", usage)
     detail = judge(call, answer)
@@ -72,8 +72,8 @@ def json_only(judge: Judge, render: Render = render_as_it_is) -> AnswerDialect:
         ends_stream=_never_ends,
         render=render,
         live=_as_it_comes,
-        usage_of=_usage_of,
-        # Never streamed; values of a stream all the same pass as chat's do, unstored.
+        usage_of=CHAT_ANSWERS.usage_of,
+        # These endpoints have OpenAI's errors and no streams of their own.
         error_event=CHAT_ANSWERS.error_event,
         write_chunk=CHAT_ANSWERS.write_chunk,
         is_chunk=CHAT_ANSWERS.is_chunk,
@@ -94,10 +94,3 @@ def _never_ends(event: Event) -> bool:
 def _as_it_comes(event: Event, include_usage: bool) -> bytes:
     del include_usage
     return event.raw
-
-
-def _usage_of(text: bytes) -> Usage:
-    try:
-        return read_chat_usage(members(text).get("usage"))
-    except UnreadableError:
-        return Usage()

@@ -58,6 +58,14 @@ def members(text: bytes) -> dict[str, bytes]:
     raise error
 
 
+def members_or_none(text: bytes | None) -> dict[str, bytes]:
+    """As `members`; nothing where there is no object."""
+    try:
+        return {} if text is None else members(text)
+    except UnreadableError:
+        return {}
+
+
 def items(text: bytes) -> list[bytes]:
     """Items of the list, each as its text. Raises UnreadableError: `text` is no list."""
     try:
@@ -90,6 +98,11 @@ def string(text: bytes | None) -> str | None:
         return None if text is None else _TEXT.decode(text)
     except _UNDECODABLE:
         return None
+
+
+def quoted(text: bytes) -> bytes:
+    """The string that says this UTF-8 text."""
+    return _ENCODE(text.decode())
 
 
 def is_string(text: bytes) -> bool:

@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from msgspec.json import encode
 
 from tiered_cache.core.dialect import AnswerDialect
-from tiered_cache.core.judging import judged
-from tiered_cache.core.raw_json import NULL, UnreadableError, check, members, string
-from tiered_cache.core.responses_fields import USAGE
-from tiered_cache.core.responses_reading import read_response, why_not_stored
+from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body, unpadded
+from tiered_cache.core.raw_json import NULL, UnreadableError, members, members_or_none, string
+from tiered_cache.core.responses_reading import read_response, read_usage, why_not_stored
 from tiered_cache.core.responses_rendering import live_responses, render_responses
 from tiered_cache.core.responses_stream import ends, is_told, told
 from tiered_cache.core.sse import Event, write_event
-from tiered_cache.core.stored_events import stored_body
-from tiered_cache.core.usage import members_or_none, read_usage
 from tiered_cache.core.vocabulary import Answer, Call, Refusal, Usage
 
 
@@ -23,20 +20,7 @@ def _read_json(call: Call, body: bytes) -> Answer | Refusal:
     Refused with `bad-json` (no JSON object, or JSON was asked for and is none), `error-body`, `choices` (no
     list of output), `refusal`, `finish-reason`, `empty`, `bad-arguments`, `origin-tool`.
     """
-    try:
-        check(body)
-        answer = members(body)
-    except UnreadableError:
-        return Refusal("bad-json")
-    usage = read_usage(answer.get("usage"), USAGE)
-    if answer.get("error", NULL) != NULL:
-        return Refusal("error-body", usage)
-    try:
-        said = read_response(answer)
-    except UnreadableError:
-        return Refusal("choices", usage)
-    problem = why_not_stored(call, said)
-    return judged(call, "json", body, said.reading, locked=not said.reading.fits, problem=problem)
+    return judge_json(call, body, read_response, read_usage, why_not_stored)
 
 
 def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
@@ -45,7 +29,7 @@ def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
     Refused as a JSON answer is, and with `incomplete` unless a response object ends it.
     """
     stream = told(events)
-    usage = read_usage(stream.usage, USAGE)
+    usage = read_usage(stream.usage)
     if stream.response is None or stream.problem is not None:
         return Refusal(_problem(stream.problem, has_end=stream.response is not None), usage)
     answer = members(stream.response)
@@ -56,10 +40,10 @@ def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
         locked = stream.is_locked(answer)
     except UnreadableError:
         return Refusal("choices", usage)
-    body = stored_body(stream.kept)
+    body = stored_body(map(unpadded, kept_events(stream.kept)))
     if body is None:
         return Refusal("incomplete", usage)
-    return judged(call, "sse", body, said.reading, locked=locked, problem=why_not_stored(call, said))
+    return judged(call, "sse", body, said, locked=locked, why=why_not_stored)
 
 
 def _problem(problem: str | None, *, has_end: bool) -> str:
@@ -69,9 +53,12 @@ def _problem(problem: str | None, *, has_end: bool) -> str:
     return "incomplete"
 
 
-def _usage_of(text: bytes) -> Usage:
-    said = members_or_none(text)
-    return read_usage(members_or_none(said.get("response", text)).get("usage"), USAGE)
+def _usage_of(texts: Sequence[bytes]) -> Usage:
+    """The last statement counts, never the sum."""
+    if not texts:
+        return Usage()
+    said = members_or_none(texts[-1])
+    return read_usage(members_or_none(said.get("response", texts[-1])).get("usage"))
 
 
 def _error_event(message: str, code: str) -> bytes:

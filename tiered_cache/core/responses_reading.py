@@ -1,6 +1,5 @@
 """Reads a whole response object, the body of an answer or of the last event of a stream."""
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from tiered_cache.core.content import find_expiry
@@ -15,24 +14,22 @@ from tiered_cache.core.responses_fields import (
 )
 from tiered_cache.core.responses_synthesis import fits
 from tiered_cache.core.storable import why_not
-from tiered_cache.core.usage import read_usage
-from tiered_cache.core.vocabulary import Call
+from tiered_cache.core.usage import usage_named
+from tiered_cache.core.vocabulary import Call, Usage
 
 _EMPTY = frozenset({NULL, b"[]", b"{}", b'""'})
 _WHOLE = frozenset({None, "completed"})
 _COMMENTARY = "commentary"
 
 
-class Said(Struct, frozen=True):
-    """One whole answer.
+class Said(Reading, frozen=True):
+    """One whole answer, as far as this dialect asks more of it than the others do.
 
     Attributes:
-        reading: what the rules of all dialects ask.
         texts: each text of the answer proper, without commentary on the way to it.
         by_origin: it tells of a tool that the origin executed.
     """
 
-    reading: Reading
     texts: tuple[str, ...]
     by_origin: bool
 
@@ -51,26 +48,31 @@ def read_response(answer: dict[str, bytes]) -> Said:
     usage = answer.get("usage", NULL)
     # Of the output alone: the rest repeats the request.
     expiry = find_expiry([("output", answer["output"])])
-    reading = Reading(
+    texts = [_text(part) for item in output if _is_proper(item) for part in _parts(item)]
+    return Said(
         model=string(answer.get("model")) or "",
         choices=(_choice(answer, output, parts),),
-        usage=read_usage(usage, USAGE),
+        usage=read_usage(usage),
         has_usage=is_object(usage),
         cites=_cites(output, parts),
         expires_at_s=expiry.at_s,
         result_urls=expiry.unknown,
         fits=fits(answer),
+        texts=tuple([text for text in texts if text is not None]),
+        by_origin=any(_kind(item) in ORIGIN_ITEMS for item in output),
     )
-    texts = [_text(part) for item in output if _is_proper(item) for part in _parts(item)]
-    by_origin = any(_kind(item) in ORIGIN_ITEMS for item in output)
-    return Said(reading, tuple([text for text in texts if text is not None]), by_origin)
+
+
+def read_usage(text: bytes | None) -> Usage:
+    """Tokens and cost of a `usage` object."""
+    return usage_named(text, USAGE)
 
 
 def why_not_stored(call: Call, said: Said) -> str | None:
     """The reason word why this answer is not stored, or None: those of all dialects, and `origin-tool`."""
     if said.by_origin:
         return "origin-tool"
-    detail = why_not(replace(call, json_output=False), said.reading)
+    detail = why_not(replace(call, json_output=False), said)
     # Every text for itself: an answer may have several, and SDKs parse each.
     if detail is None and call.json_output and not _is_json(said):
         return "bad-json"
@@ -80,7 +82,7 @@ def why_not_stored(call: Call, said: Said) -> str | None:
 def _is_json(said: Said) -> bool:
     """A tool call may take the place of the JSON that was asked for."""
     if not said.texts:
-        return said.reading.choices[0].calls > 0
+        return said.choices[0].calls > 0
     return all(map(parses, said.texts))
 
 

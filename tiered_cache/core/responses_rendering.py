@@ -1,5 +1,6 @@
 """Writes a stored Responses answer in the shape a caller asks for, and an event as a live caller gets it."""
 
+from tiered_cache.core.free import other_form, without_cost
 from tiered_cache.core.raw_json import (
     NULL,
     UnreadableError,
@@ -12,22 +13,15 @@ from tiered_cache.core.responses_fields import ECHOES
 from tiered_cache.core.responses_stream import told
 from tiered_cache.core.responses_synthesis import fits, synthesise
 from tiered_cache.core.sse import Event, read_events, with_data
-from tiered_cache.core.usage import without_cost
 from tiered_cache.core.vocabulary import Entry, Shape
 
 
 def render_responses(entry: Entry, shape: Shape, free: bool) -> bytes | None:
     """The entry's bytes in `shape`. Usage is in the last event, whoever asks."""
+    if (shape == "json") != (entry.form == "json"):
+        return other_form(entry, shape, _told_whole, _synthesised, free=free, freed=for_another)
     try:
-        if (shape == "json") == (entry.form == "json"):
-            return _same_form(entry, free=free)
-        if entry.locked:
-            return None
-        answer = _told_whole(entry.body) if shape == "json" else entry.body
-        if answer is None:
-            return None
-        answer = for_another(answer) if free else answer
-        return answer if shape == "json" else _synthesised(answer)
+        return _same_form(entry, free=free)
     except UnreadableError:
         return None
 
@@ -80,7 +74,7 @@ def _told_whole(body: bytes) -> bytes | None:
     return None if stream.is_locked(members(stream.response)) else stream.response
 
 
-def _synthesised(body: bytes) -> bytes | None:
+def _synthesised(body: bytes, _: Shape) -> bytes | None:
     check(body)
     answer = members(body)
     return synthesise(answer) if fits(answer) and answer.get("error", NULL) == NULL else None

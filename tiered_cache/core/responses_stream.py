@@ -2,7 +2,16 @@
 
 from collections.abc import Sequence
 
-from tiered_cache.core.raw_json import NULL, UnreadableError, check, is_object, items, members, string
+from tiered_cache.core.raw_json import (
+    NULL,
+    UnreadableError,
+    check,
+    is_object,
+    items,
+    members,
+    members_or_none,
+    string,
+)
 from tiered_cache.core.responses_fields import (
     COMPLETED,
     ENDS,
@@ -12,7 +21,6 @@ from tiered_cache.core.responses_fields import (
     LAST_EVENTS,
 )
 from tiered_cache.core.sse import Event
-from tiered_cache.core.usage import members_or_none
 
 _LAST_BYTES = tuple(name.encode() for name in LAST_EVENTS)
 _ITEM_DONE = "response.output_item.done"

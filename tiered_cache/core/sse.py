@@ -102,7 +102,7 @@ def read_events(body: bytes) -> tuple[list[Event], bytes]:
 
 
 def write_event(data: bytes, name: bytes = b"") -> bytes:
-    """An event with this one line of data, and a name unless that is empty."""
+    """An event with this one line of data, named if `name` is not empty."""
     return b"event: %b\ndata: %b\n\n" % (name, data) if name else b"data: %b\n\n" % data
 
 

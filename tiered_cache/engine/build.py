@@ -117,6 +117,7 @@ def _guarded_disk(config: DiskConfig, clock: Clock) -> GuardedTier:
     from tiered_cache.tiers.disk import DiskTier  # noqa: PLC0415 (diskcache loads only where a disk is used)
 
     tier = DiskTier(config.directory, config.capacity_bytes, clock)
+    tier.begin()
     return _guarded(tier, clock, config.read_deadline_s, config.write_deadline_s)
 
 

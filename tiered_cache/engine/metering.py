@@ -22,23 +22,26 @@ def metered(endpoint: str, response: Response, book: Callable[[Usage], None]) ->
 
 
 class LastUsage:
-    """What a stream says it cost, read event by event: the last statement counts, never the sum."""
+    """What a stream says it cost, read event by event: the last statement counts, never the sum.
 
-    __slots__ = ("_endpoint", "_last")
+    The first one is kept too: in some dialects it has the counts that the last one leaves out.
+    """
+
+    __slots__ = ("_endpoint", "_said")
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._last = b""
+        self._said: list[bytes] = []
 
     def note(self, events: Iterable[Event]) -> None:
         """Look at the next events."""
         for event in events:
             if event.data is not None and b'"usage"' in event.data and b'"usage":null' not in event.data:
-                self._last = event.data
+                self._said = [*self._said[:1], event.data]
 
     def usage(self) -> Usage:
         """As far as it is known."""
-        return usage_of(self._endpoint, self._last)
+        return usage_of(self._endpoint, *self._said)
 
 
 class _MeteredStream(AsyncIterator[bytes]):

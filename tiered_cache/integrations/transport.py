@@ -27,6 +27,9 @@ SDK_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
 _PATIENCE: Mapping[str, float | None] = {"connect": 5.0, "read": 600.0, "write": 600.0, "pool": None}
 """What a call that many may wait for is given at least, in seconds; None is for ever."""
 
+_SUFFIXES = {"messages": "/v1/messages"}
+"""Ends of paths that say more than the endpoint: a message of an OpenAI thread goes to `…/messages` too."""
+
 
 def async_client(
     cache: Cache,
@@ -260,7 +263,7 @@ def _endpoint(request: httpx2.Request) -> str | None:
     if request.method != "POST" or "content-encoding" in request.headers:
         return None
     path = request.url.raw_path.partition(b"?")[0].decode("ascii")
-    found = (name for name in CACHEABLE_ENDPOINTS if path.endswith(f"/{name}"))
+    found = (name for name in CACHEABLE_ENDPOINTS if path.endswith(_SUFFIXES.get(name, f"/{name}")))
     return next(found, None)
 
 

@@ -44,6 +44,13 @@ class DiskTier:
         self._writing = False
         self._closed = False
 
+    def begin(self) -> None:
+        """Begin to open the database, which may take longer than a lookup may.
+
+        What is wrong with the place, the first lookup says.
+        """
+        self._reader.submit(self._store.open_early)
+
     async def get(self, key: CacheKey) -> Found | None:
         """Look `key` up. Raises CorruptEntryError, TierUnavailableError."""
         self._demand_open()

@@ -86,6 +86,11 @@ class DiskStore:
         self._inode = 0
         self._local = threading.local()
 
+    def open_early(self) -> None:
+        """Open the database for this thread before it is needed; failures wait for the first use."""
+        with suppress(CorruptEntryError, TierUnavailableError), self._opened():
+            pass
+
     def read(self, key: bytes) -> bytes | None:
         """Stamp and payload, or None. Raises CorruptEntryError, TierUnavailableError."""
         with self._opened() as cache:

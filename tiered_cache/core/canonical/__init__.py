@@ -1,20 +1,21 @@
 """Request body to canonical bytes: what makes two calls the same call."""
 
-from collections.abc import Callable
-
 from tiered_cache.core.canonical.chat import canonical_chat
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
 from tiered_cache.core.canonical.edits import USAGE_ON_REQUEST, with_usage_requested
 from tiered_cache.core.canonical.embeddings import ENDPOINT as _EMBEDDINGS
 from tiered_cache.core.canonical.embeddings import canonical_embeddings
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
+from tiered_cache.core.canonical.members import Dialect
+from tiered_cache.core.canonical.messages import canonical_messages
+from tiered_cache.core.canonical.messages_facts import ENDPOINT as _MESSAGES
 from tiered_cache.core.canonical.moderations import ENDPOINT as _MODERATIONS
 from tiered_cache.core.canonical.moderations import canonical_moderations
 from tiered_cache.core.canonical.rerank import ENDPOINT as _RERANK
 from tiered_cache.core.canonical.rerank import canonical_rerank
 from tiered_cache.core.canonical.responses import canonical_responses
 from tiered_cache.core.canonical.responses_facts import ENDPOINT as _RESPONSES
-from tiered_cache.core.canonical.tools import ToolMemo
+from tiered_cache.core.canonical.tool_memo import ToolMemo
 from tiered_cache.core.vocabulary import Bypass
 
 __all__ = [
@@ -27,12 +28,13 @@ __all__ = [
     "with_usage_requested",
 ]
 
-_DIALECTS: dict[str, Callable[[bytes, KeyOptions, ToolMemo | None], Canonical]] = {
+_DIALECTS: dict[str, Dialect] = {
     _CHAT: canonical_chat,
+    _MESSAGES: canonical_messages,
+    _RESPONSES: canonical_responses,
     _EMBEDDINGS: canonical_embeddings,
     _RERANK: canonical_rerank,
     _MODERATIONS: canonical_moderations,
-    _RESPONSES: canonical_responses,
 }
 
 CACHEABLE_ENDPOINTS: frozenset[str] = frozenset(_DIALECTS)

@@ -8,60 +8,32 @@ from tiered_cache.core.canonical.chat_tables import BODY_FIELDS, DROPS, ELISIONS
 from tiered_cache.core.canonical.chat_tools import settle_tools
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
 from tiered_cache.core.canonical.json_form import write_canonical
-from tiered_cache.core.canonical.members import make_plans, read_model, settle_members
-from tiered_cache.core.canonical.reading import read_object
-from tiered_cache.core.canonical.requesty import settle_requesty
-from tiered_cache.core.canonical.tables import Rows
-from tiered_cache.core.canonical.tools import ToolMemo, settle_member_tools
+from tiered_cache.core.canonical.members import Requesty, json_dialect, plans, provider_of, settle_members
+from tiered_cache.core.canonical.tables import Tables
+from tiered_cache.core.canonical.tool_memo import NO_TOOLS, ToolMemo, settle_remembered
 
-_PLANS = make_plans(Rows(BODY_FIELDS, DROPS, ELISIONS), frozenset({"messages", "tools", "requesty"}))
-
-
-def canonical_chat(raw: bytes, options: KeyOptions, seen_tools: ToolMemo | None) -> Canonical:
-    """Canonicalise a chat/completions body.
-
-    Args:
-        raw: the body.
-        options: what the operator chose.
-        seen_tools: where tool lists are remembered, or None; it changes the cost alone.
-
-    Raises:
-        RequestError: no JSON parser reads it.
-        UnsafeBodyError: it is not keyed; the reason word tells why.
-    """
-    body = read_object(raw)
-    model = read_model(body)
-    try:
-        return _canonical(body, model, options, seen_tools)
-    except UnsafeBodyError as error:
-        error.model = model
-        raise
+_TABLES = Tables(drops=DROPS, elisions=ELISIONS, own_walk=frozenset({"messages", "tools", "requesty"}))
+_BODY = plans(BODY_FIELDS, _TABLES)
+_REQUESTY = Requesty(_TABLES)
 
 
 def _canonical(
     body: dict[str, Any], model: str, options: KeyOptions, seen_tools: ToolMemo | None
 ) -> Canonical:
-    provider = _provider(body, model)
-    gone, notes = settle_members(body, _PLANS[options.identity_fields], provider, 2)
+    gone, notes = settle_members(body, _BODY[options.identity_fields], model, 2)
     messages = body.get("messages")
     if messages is None:
         raise UnsafeBodyError("field-type")
-    message_facts = settle_messages(messages, provider)
-    tool_facts = settle_member_tools(body, settle_tools, seen_tools)
+    message_facts = settle_messages(messages, provider_of(body, model))
+    tool_facts = settle_remembered(settle_tools, body, seen_tools) if body.get("tools") else NO_TOOLS
     if "stop" in body:
         _settle_stop(body)
     call = read_call(body, model, message_facts, tool_facts)
     for name in gone:
         del body[name]
-    if body.get("requesty") is not None:
-        notes += settle_requesty(body, options)
+    notes += _REQUESTY.settle(body, options)
     dropped = (*notes, *message_facts.dropped, *tool_facts.dropped)
     return Canonical(call, write_canonical(body), dropped)
-
-
-def _provider(body: dict[str, Any], model: str) -> str:
-    """The model id where it alone decides who answers; empty beside a list of fallbacks."""
-    return "" if "models" in body else model
 
 
 def _settle_stop(body: dict[str, Any]) -> None:
@@ -71,3 +43,7 @@ def _settle_stop(body: dict[str, Any]) -> None:
         body["stop"] = [stop]
     elif stop is not None and any(type(text) is not str for text in stop):
         raise UnsafeBodyError("field-type")
+
+
+canonical_chat = json_dialect(_canonical)
+"""Canonicalises a chat/completions body."""

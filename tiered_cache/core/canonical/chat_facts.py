@@ -3,10 +3,16 @@
 from typing import Any
 
 from tiered_cache.core.canonical.chat_messages import MessageFacts
-from tiered_cache.core.canonical.chat_tables import SEARCH_FIELDS, STATE_FIELDS
+from tiered_cache.core.canonical.facts import (
+    bypass_of,
+    bypass_told,
+    fallbacks_of,
+    field_searches,
+    model_searches,
+)
 from tiered_cache.core.canonical.form import UnsafeBodyError
-from tiered_cache.core.canonical.models import is_policy, read_fallbacks, searches
-from tiered_cache.core.canonical.tools import ToolFacts
+from tiered_cache.core.canonical.router_tables import SEARCH_FIELDS, STATE_FIELDS
+from tiered_cache.core.canonical.tool_memo import ToolFacts
 from tiered_cache.core.vocabulary import Call, Determinism
 
 ENDPOINT = "chat/completions"
@@ -28,11 +34,11 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
     Raises:
         UnsafeBodyError: `field-type`, for a member that only the facts read.
     """
-    stream, tier, by_tool = body.get("stream") is True, body.get("service_tier"), tools.web_search
+    stream, tier, searches = body.get("stream") is True, body.get("service_tier"), tools.web_search
     if _TELLING.isdisjoint(body):  # most calls say nothing but model, temperature and stream
         determinism = _determinism(body, 1)
-        searching = by_tool or searches(model)
-        bypass = _bypass(model, tools)
+        searches = searches or model_searches(model)
+        bypass = bypass_of(model, tools)
         return Call(
             ENDPOINT,
             model,
@@ -42,12 +48,12 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
             determinism,
             1,
             False,
-            searching,
+            searches,
             messages.remote_urls,
             bypass,
         )
     choices = _choices(body)
-    fallbacks = read_fallbacks(body)
+    fallbacks = fallbacks_of(body)
     return Call(
         endpoint=ENDPOINT,
         model=model,
@@ -57,9 +63,9 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
         determinism=_determinism(body, choices),
         choices=choices,
         json_output=_json_output(body),
-        web_search=by_tool or searches(model) or _searches(body, fallbacks),
+        web_search=searches or model_searches(model) or field_searches(body, fallbacks),
         remote_urls=messages.remote_urls,
-        bypass=_bypass(model, tools) or _bypass_told(body, fallbacks),
+        bypass=bypass_of(model, tools) or bypass_told(body, fallbacks, STATE_FIELDS),
         fallback_models=fallbacks,
     )
 
@@ -105,24 +111,3 @@ def _json_output(body: dict[str, Any]) -> bool:
         or body.get("guided_json") is not None
         or any(structured.get(name) not in (None, False) for name in _JSON_MEMBERS)
     )
-
-
-def _searches(body: dict[str, Any], fallbacks: tuple[str, ...]) -> bool:
-    asked = (body.get(name) not in (None, False) for name in SEARCH_FIELDS)
-    return any(asked) or any(map(searches, fallbacks))
-
-
-def _bypass(model: str, tools: ToolFacts) -> str | None:
-    if not model:
-        return "no-model"
-    if is_policy(model):
-        return "policy-model"
-    return "origin-tool" if tools.by_origin else None
-
-
-def _bypass_told(body: dict[str, Any], fallbacks: tuple[str, ...]) -> str | None:
-    if any(map(is_policy, fallbacks)):
-        return "policy-model"
-    if body.get("store") is True:
-        return "side-effect"
-    return next((word for name, word in STATE_FIELDS.items() if body.get(name) is not None), None)

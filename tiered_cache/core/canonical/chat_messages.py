@@ -1,19 +1,17 @@
 """The messages of a chat body: types checked, equal spellings made one, remote URLs noticed."""
 
 from types import NoneType
-from typing import Any, cast
+from typing import Any
 
 from tiered_cache.core.canonical.chat_tables import DROPS, IMAGE_DETAIL, MESSAGE_FIELDS
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle_member
 from tiered_cache.core.canonical.tables import Elision
-from tiered_cache.core.canonical.urls import names_url
+from tiered_cache.core.canonical.walk import drop_cache_control, names_url, object_of
 
 _FIELDS = {field.name: field for field in MESSAGE_FIELDS}
 _PLAIN = frozenset(field.name for field in MESSAGE_FIELDS if str in field.kinds)
-_PART_DROPS = {
-    drop.path.rpartition(".")[2]: drop.note for drop in DROPS if drop.path.startswith("messages[].content[].")
-}
+_CACHE_CONTROL = next(drop.note for drop in DROPS if drop.path == "messages[].content[].cache_control")
 _TEXT_PART = {"type", "text"}
 _DEPTH = 4
 """Level of a message's own values: body 1, messages 2, message 3."""
@@ -54,7 +52,7 @@ def settle_messages(messages: list[Any], provider: str) -> MessageFacts:
     """
     facts: MessageFacts | None = None
     for message in messages:
-        members = _object(message)
+        members = object_of(message)
         if type(members.get("role")) is not str:
             raise UnsafeBodyError("field-type")
         if len(members) == 2 and type(members.get("content")) is str:
@@ -85,17 +83,10 @@ def _settle_member(message: dict[str, Any], name: str, value: Any, facts: Messag
         settle_member(message, name, _DEPTH, exact=field.exact)
 
 
-def _object(value: Any) -> dict[str, Any]:
-    """`value`, which must be a JSON object."""
-    if type(value) is not dict:
-        raise UnsafeBodyError("field-type")
-    return cast("dict[str, Any]", value)
-
-
 def _settle_content(parts: list[Any], facts: MessageFacts) -> Any:
     """The parts in canonical form; a single text part becomes its text."""
     for part in parts:
-        _settle_part(_object(part), facts)
+        _settle_part(object_of(part), facts)
     if len(parts) == 1 and parts[0].keys() == _TEXT_PART and parts[0]["type"] == "text":
         return parts[0]["text"]
     return parts
@@ -114,21 +105,14 @@ def _settle_part(part: dict[str, Any], facts: MessageFacts) -> None:
         if type(value) is not str:
             # `input` is what a tool was called with, in dialects that routers translate.
             settle_member(part, name, _DEPTH + 2, exact=name == "input")
-    if not _PART_DROPS.keys().isdisjoint(part):
-        _drop_members(part, facts)
+    if drop_cache_control(part):
+        facts.dropped += (_CACHE_CONTROL,)
     if kind == "image_url":
         _settle_image(part, facts)
 
 
-def _drop_members(part: dict[str, Any], facts: MessageFacts) -> None:
-    for name in _PART_DROPS.keys() & part:
-        if type(part.pop(name)) not in (dict, NoneType):
-            raise UnsafeBodyError("field-type")
-        facts.dropped += (_PART_DROPS[name],)
-
-
 def _settle_image(part: dict[str, Any], facts: MessageFacts) -> None:
-    image = _object(part.get("image_url"))
+    image = object_of(part.get("image_url"))
     if type(image.get("url")) is not str:
         raise UnsafeBodyError("field-type")
     row = facts.image_detail
@@ -140,8 +124,8 @@ def _settle_image(part: dict[str, Any], facts: MessageFacts) -> None:
 def _check_tool_calls(calls: list[Any]) -> None:
     """Each call is an object whose function arguments or custom input are text, which is kept verbatim."""
     for call in calls:
-        members = _object(call)
+        members = object_of(call)
         for kind, verbatim in _VERBATIM:
             named = members.get(kind)
-            if named is not None and type(_object(named).get(verbatim)) is not str:
+            if named is not None and type(object_of(named).get(verbatim)) is not str:
                 raise UnsafeBodyError("field-type")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tiered_cache.core.canonical import requesty
+from tiered_cache.core.canonical.router_tables import PROMPT_CACHING, REQUESTY_DROPS, REQUESTY_EMPTY
 from tiered_cache.core.canonical.tables import (
     ARRAY,
     BOOLEAN,
@@ -19,7 +19,6 @@ from tiered_cache.core.canonical.tables import (
 
 _OPENAI = "OpenAI API reference, Create chat completion"
 _CACHING = "OpenAI guide, Prompt caching: lowers cost and latency, leaves the answer alone"
-_ANTHROPIC = "Anthropic guide, Prompt caching: no effect on output"
 
 BODY_FIELDS: Final = (
     Field("model", TEXT, null="value"),
@@ -62,7 +61,7 @@ BODY_FIELDS: Final = (
     Field("user", TEXT, null="value"),
     Field("safety_identifier", TEXT, null="absent"),
     Field("metadata", OBJECT, null="absent"),
-    requesty.FIELD,
+    Field("requesty", OBJECT, null="value"),
 )
 """Top-level fields with a type of their own. `null="absent"` where OpenAI documents the field as nullable,
 never for tool_choice and store. Every field that is not here is keyed as it stands."""
@@ -88,12 +87,12 @@ DROPS: Final = (
     Drop("prompt_cache_key", "transport", _CACHING),
     Drop("prompt_cache_options", "transport", _CACHING),
     Drop("prompt_cache_retention", "transport", _CACHING),
-    Drop("messages[].content[].cache_control", "transport", _ANTHROPIC),
-    Drop("tools[].cache_control", "transport", _ANTHROPIC),
+    Drop("messages[].content[].cache_control", "transport", PROMPT_CACHING),
+    Drop("tools[].cache_control", "transport", PROMPT_CACHING),
     Drop("user", "identity", f"{_OPENAI}: end-user identifier"),
     Drop("safety_identifier", "identity", f"{_OPENAI}: detects users who break usage policies"),
     Drop("metadata", "identity", f"{_OPENAI}: stored beside the object for queries"),
-    *requesty.DROPS,
+    *REQUESTY_DROPS,
 )
 
 _PENALTY_PREFIXES = ("openai/", "azure/", "anthropic/", "google/", "vertex/", "mistral/")
@@ -115,7 +114,7 @@ ELISIONS: Final = (
         prefixes=_OPENAI_PREFIXES,
         with_tools=True,
     ),
-    requesty.ELISION,
+    REQUESTY_EMPTY,
 )
 """At the top level, `requesty` after its own drops. Policies, aliases, `models` lists and unknown prefixes
 use the rows without prefixes."""
@@ -129,18 +128,3 @@ IMAGE_DETAIL: Final = Elision(
 
 CLIENT_TOOLS: Final = frozenset({"function", "custom"})
 """Tool types that the caller executes; their answers are as cacheable as any."""
-
-SEARCH_TOOL_PREFIXES: Final = ("web_search", "google_search")
-"""Tool types, or names of untyped tools, by which the origin searches the web: short-lived. Every other type
-is executed by the origin and bypasses."""
-
-SEARCH_FIELDS: Final = ("web_search_options", "search_parameters", "enable_search", "plugins")
-"""Top-level fields that let the origin search; any value but null and false counts."""
-
-STATE_FIELDS: Final = {
-    "previous_response_id": "side-effect",
-    "conversation": "side-effect",
-    "container": "side-effect",
-    "mcp_servers": "origin-tool",
-}
-"""Fields of sibling dialects that routers pass through: the answer depends on or changes state elsewhere."""

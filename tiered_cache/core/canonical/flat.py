@@ -9,7 +9,7 @@ from msgspec import Struct
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle_member, write_canonical
 from tiered_cache.core.canonical.reading import read_object
-from tiered_cache.core.canonical.requesty import FIELDS as REQUESTY_FIELDS
+from tiered_cache.core.canonical.router_tables import REQUESTY_FIELDS
 from tiered_cache.core.canonical.tables import Drop, Field
 from tiered_cache.core.vocabulary import Call
 

@@ -1,13 +1,43 @@
-"""What the tables say of the members of an object: types checked, numbers settled, the silent left out."""
+"""The members of a body or of an object in it: checked, settled and left out by the tables of a dialect."""
 
+from collections.abc import Callable
 from types import NoneType
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from tiered_cache.core.canonical.form import KeyOptions, UnsafeBodyError, kind_of
+from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle_member, settle_number
-from tiered_cache.core.canonical.tables import Drop, Elision, Field, Rows
+from tiered_cache.core.canonical.reading import read_object
+from tiered_cache.core.canonical.router_tables import REQUESTY_EMPTY, REQUESTY_FIELDS
+from tiered_cache.core.canonical.tables import Elision, Field, Tables
+from tiered_cache.core.canonical.tool_memo import ToolMemo
+
+Settle: TypeAlias = Callable[[dict[str, Any], str, KeyOptions, ToolMemo | None], Canonical]
+"""Brings a decoded body, in place, into the canonical form of its dialect; the text is the model it names."""
+
+Dialect: TypeAlias = Callable[[bytes, KeyOptions, ToolMemo | None], Canonical]
+"""A body in, its canonical form out; the memory for tool lists changes the cost alone. Raises RequestError
+where no JSON parser reads it and UnsafeBodyError where it is not keyed."""
+
+
+def json_dialect(settle: Settle) -> Dialect:
+    """The dialect of bodies that are JSON objects."""
+
+    def canonical(raw: bytes, options: KeyOptions, seen_tools: ToolMemo | None) -> Canonical:
+        body = read_object(raw)
+        model = body.get("model")
+        if model is None:
+            model = ""
+        elif type(model) is not str:
+            raise UnsafeBodyError("field-type")
+        try:
+            return settle(body, model, options, seen_tools)
+        except UnsafeBodyError as error:
+            error.model = model
+            raise
+
+    return canonical
 
 
 class Plan(Struct, frozen=True):
@@ -27,27 +57,26 @@ class Plan(Struct, frozen=True):
     elision: Elision | None
 
 
-def make_plans(rows: Rows, own_walk: frozenset[str], prefix: str = "") -> dict[str, dict[str, Plan]]:
-    """The plans of an object's members, for each way to treat identity fields.
+def plans(fields: tuple[Field, ...], tables: Tables, prefix: str = "") -> dict[str, dict[str, Plan]]:
+    """What `tables` say about each of `fields`, by what `KeyOptions.identity_fields` may be.
 
     Args:
-        rows: the tables.
-        own_walk: names of members that their dialect settles by itself.
-        prefix: path of the object with its dot; empty for the body.
+        fields: the known members of one object.
+        tables: of the dialect.
+        prefix: path of that object with its dot; empty for the body.
     """
     every = (KeyOptions(identity_fields="drop"), KeyOptions(identity_fields="key"))
     return {
-        options.identity_fields: {
-            field.name: _plan(field, prefix + field.name, rows, options, own_walk) for field in rows.fields
-        }
+        options.identity_fields: {field.name: _plan(field, tables, prefix, options) for field in fields}
         for options in every
     }
 
 
-def _plan(field: Field, path: str, rows: Rows, options: KeyOptions, own_walk: frozenset[str]) -> Plan:
+def _plan(field: Field, tables: Tables, prefix: str, options: KeyOptions) -> Plan:
+    path = prefix + field.name
     kinds_dropped = {"transport", "identity"} if options.identity_fields == "drop" else {"transport"}
-    elision = next((row for row in rows.elisions if row.path == path), None)
-    walked = frozenset[type]() if path in own_walk else frozenset({dict, list})
+    elision = next((row for row in tables.elisions if row.path == path), None)
+    walked = frozenset[type]() if path in tables.own_walk else frozenset({dict, list})
     return Plan(
         plain=frozenset() if elision is not None else field.kinds - walked - {int, float},
         kinds=field.kinds,
@@ -55,42 +84,29 @@ def _plan(field: Field, path: str, rows: Rows, options: KeyOptions, own_walk: fr
         numeric=int in field.kinds,
         walked=not field.kinds.isdisjoint(walked),
         exact=field.exact,
-        drop=next((drop.note for drop in rows.drops if _applies(drop, path, kinds_dropped)), None),
+        drop=next(
+            (drop.note for drop in tables.drops if drop.path == path and drop.kind in kinds_dropped), None
+        ),
         elision=elision,
     )
 
 
-def _applies(drop: Drop, path: str, kinds_dropped: set[str]) -> bool:
-    return drop.path == path and drop.kind in kinds_dropped
-
-
-def read_model(body: dict[str, Any]) -> str:
-    """The model as the caller wrote it, empty where there is none.
-
-    Raises:
-        UnsafeBodyError: `field-type`.
-    """
-    model = body.get("model")
-    if model is None:
-        return ""
-    if type(model) is not str:
-        raise UnsafeBodyError("field-type")
-    return model
-
-
 def settle_members(
-    members: dict[str, Any], plans: dict[str, Plan], provider: str, depth: int
+    members: dict[str, Any], plans: dict[str, Plan], model: str, depth: int
 ) -> tuple[list[str], list[str]]:
     """Check and settle every member in place.
 
     Args:
-        members: the object.
-        plans: by the names of the known members; every other one is settled as it stands.
-        provider: the model id where it alone decides who answers; elisions go by its prefix.
-        depth: level of the members' own values.
+        members: the body, or an object in it.
+        plans: of its dialect, under the operator's choice.
+        model: the model id, for defaults that only some providers document.
+        depth: the level of the members' own values; the body is on level 1.
 
     Returns:
         the names to leave out of the canonical form, and the table rows that say so.
+
+    Raises:
+        UnsafeBodyError: `field-type`, `nesting` or `number`.
     """
     gone: list[str] = []
     notes: list[str] = []
@@ -100,14 +116,14 @@ def settle_members(
             if type(value) is not str:
                 settle_member(members, name, depth, exact=False)
             continue
-        note = plan.drop if type(value) in plan.plain else _settle_known(members, name, plan, provider, depth)
+        note = plan.drop if type(value) in plan.plain else _settle_known(members, name, plan, model, depth)
         if note is not None:
             gone.append(name)
             notes.append(note)
     return gone, notes
 
 
-def _settle_known(members: dict[str, Any], name: str, plan: Plan, provider: str, depth: int) -> str | None:
+def _settle_known(members: dict[str, Any], name: str, plan: Plan, model: str, depth: int) -> str | None:
     """Settle one known member; the note of the row that leaves it out, or None."""
     value: Any = members[name]
     kind = kind_of(value)
@@ -120,16 +136,51 @@ def _settle_known(members: dict[str, Any], name: str, plan: Plan, provider: str,
         raise UnsafeBodyError("field-type")
     if plan.walked:
         settle_member(members, name, depth, exact=plan.exact)
-    if plan.elision is not None and says_nothing(plan.elision, value, members, provider):
+    if plan.elision is not None and says_nothing(plan.elision, value, members, model):
         return plan.elision.note
     return plan.drop
 
 
-def says_nothing(row: Elision, value: Any, body: dict[str, Any], provider: str) -> bool:
-    """Whether `value` is the default of `row`, documented for this provider. True is not 1."""
+def says_nothing(row: Elision, value: Any, body: dict[str, Any], model: str) -> bool:
+    """Whether `value` is the default of `row`, documented for this model. True is not 1."""
     return (
         type(value) is type(row.value)
         and value == row.value
-        and (not row.prefixes or provider.startswith(row.prefixes))
+        and (not row.prefixes or provider_of(body, model).startswith(row.prefixes))
         and (not row.with_tools or bool(body.get("tools")))
     )
+
+
+def provider_of(body: dict[str, Any], model: str) -> str:
+    """The model id where it alone decides who answers; empty beside a list of fallbacks."""
+    return "" if "models" in body else model
+
+
+class Requesty:
+    """The router's own object; where nothing of it can change the answer it is as good as absent.
+
+    Args:
+        tables: of the dialect.
+    """
+
+    __slots__ = ("_plans",)
+
+    def __init__(self, tables: Tables) -> None:
+        self._plans = plans(REQUESTY_FIELDS, tables, "requesty.")
+
+    def settle(self, body: dict[str, Any], options: KeyOptions) -> list[str]:
+        """Settle `body["requesty"]`, if there is one; the notes of the rows applied.
+
+        Raises:
+            UnsafeBodyError: `field-type`, `nesting` or `number`.
+        """
+        requesty = body.get("requesty")
+        if requesty is None:
+            return []
+        gone, notes = settle_members(requesty, self._plans[options.identity_fields], "", 3)
+        for name in gone:
+            del requesty[name]
+        if says_nothing(REQUESTY_EMPTY, requesty, body, ""):
+            del body["requesty"]
+            notes.append(REQUESTY_EMPTY.note)
+        return notes

@@ -2,12 +2,19 @@
 
 from typing import Any
 
+from tiered_cache.core.canonical.facts import (
+    bypass_of,
+    bypass_told,
+    fallbacks_of,
+    field_searches,
+    model_searches,
+)
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
-from tiered_cache.core.canonical.models import is_policy, read_fallbacks, searches
 from tiered_cache.core.canonical.responses_input import InputFacts
-from tiered_cache.core.canonical.responses_tables import PROMPT_CACHE_STATE, STATE_FIELDS
-from tiered_cache.core.canonical.tools import ToolFacts
-from tiered_cache.core.canonical.urls import names_url
+from tiered_cache.core.canonical.responses_tables import PROMPT_CACHE_STATE
+from tiered_cache.core.canonical.router_tables import STATE_FIELDS
+from tiered_cache.core.canonical.tool_memo import ToolFacts
+from tiered_cache.core.canonical.walk import names_url
 from tiered_cache.core.vocabulary import Call, Determinism
 
 ENDPOINT = "responses"
@@ -20,8 +27,10 @@ def read_call(body: dict[str, Any], model: str, said: InputFacts, tools: ToolFac
     Raises:
         UnsafeBodyError: `field-type`, for a member that only the facts read.
     """
-    fallbacks = read_fallbacks(body)
-    by_origin = tools.by_origin or said.by_origin
+    fallbacks = fallbacks_of(body)
+    all_tools = ToolFacts(
+        by_origin=tools.by_origin or said.by_origin, web_search=tools.web_search or said.web_search
+    )
     return Call(
         endpoint=ENDPOINT,
         model=model,
@@ -29,9 +38,11 @@ def read_call(body: dict[str, Any], model: str, said: InputFacts, tools: ToolFac
         service_tier=body.get("service_tier"),
         determinism=_determinism(body),
         json_output=_json_output(body),
-        web_search=tools.web_search or said.web_search or any(map(searches, (model, *fallbacks))),
+        web_search=all_tools.web_search or model_searches(model) or field_searches(body, fallbacks),
         remote_urls=said.remote_urls or _prompt_urls(body),
-        bypass=_bypass(body, (model, *fallbacks), by_origin=by_origin) or _bypass_told(body, said),
+        bypass=bypass_of(model, all_tools)
+        or bypass_told(body, fallbacks, STATE_FIELDS)
+        or _side_effect(body, said),
         fallback_models=fallbacks,
     )
 
@@ -68,24 +79,14 @@ def _prompt_urls(body: dict[str, Any]) -> bool:
     return any(type(value) is not str and names_url(value) for value in variables.values())
 
 
-def _bypass(body: dict[str, Any], models: tuple[str, ...], *, by_origin: bool) -> str | None:
-    if not models[0]:
-        return "no-model"
-    if any(map(is_policy, models)):
-        return "policy-model"
-    if by_origin:
-        return "origin-tool"
+def _side_effect(body: dict[str, Any], said: InputFacts) -> str | None:
+    """The reason word where the call stores something, or depends on what is stored, as this API does it."""
     # Absent and null mean true on this API.
-    return None if body.get("store") is False else "side-effect"
-
-
-def _bypass_told(body: dict[str, Any], said: InputFacts) -> str | None:
-    if said.refers or body.get("background") is True:
+    if body.get("store") is not False or said.refers or body.get("background") is True:
         return "side-effect"
     prompt = body.get("prompt")
     if prompt is not None and type(prompt.get("version")) is not str:
         return "side-effect"  # without a version it is whichever is published at the time
     caching = _object(body, "prompt_cache_options")
-    if any(caching.get(name) not in (None, False) for name in PROMPT_CACHE_STATE):
-        return "side-effect"
-    return next((word for name, word in STATE_FIELDS.items() if body.get(name) is not None), None)
+    asked = any(caching.get(name) not in (None, False) for name in PROMPT_CACHE_STATE)
+    return "side-effect" if asked else None

@@ -1,12 +1,12 @@
 """The input of a Responses body: types checked, equal spellings made one, what it reaches for noticed."""
 
-from typing import Any, cast
+from typing import Any
 
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle_member
 from tiered_cache.core.canonical.responses_tables import MESSAGE_TYPE, TOOL_ITEMS, UNFETCHED
 from tiered_cache.core.canonical.responses_tools import judge_tools
-from tiered_cache.core.canonical.urls import names_url
+from tiered_cache.core.canonical.walk import names_url, object_of
 
 _DEPTH = 4
 """Level of an item's own values: body 1, input 2, item 3."""
@@ -55,19 +55,12 @@ def settle_input(body: dict[str, Any], provider: str) -> InputFacts:
         body["input"] = [{"role": "user", "content": said}]
         return facts
     for item in said:
-        members = _object(item)
+        members = object_of(item)
         if "role" in members and members.get("type", "message") == "message":
             _settle_message(members, facts)
         else:
             _settle_item(members, facts)
     return facts
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """`value`, which must be a JSON object."""
-    if type(value) is not dict:
-        raise UnsafeBodyError("field-type")
-    return cast("dict[str, Any]", value)
 
 
 def _settle_message(message: dict[str, Any], facts: InputFacts) -> None:
@@ -91,7 +84,7 @@ def _settle_message(message: dict[str, Any], facts: InputFacts) -> None:
 def _settle_parts(parts: list[Any], role: str, facts: InputFacts) -> Any:
     """The parts in canonical form; a single text that was given to the model becomes its text."""
     for part in parts:
-        _settle_part(_object(part), facts)
+        _settle_part(object_of(part), facts)
     if role == "assistant" or len(parts) != 1:
         return parts
     only = parts[0]

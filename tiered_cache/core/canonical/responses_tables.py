@@ -1,10 +1,10 @@
 """The Responses dialect as tables: known fields, drops, elided defaults, and who executes which tool."""
 
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 
-from tiered_cache.core.canonical import requesty
+from tiered_cache.core.canonical.router_tables import REQUESTY_DROPS, REQUESTY_EMPTY
 from tiered_cache.core.canonical.tables import (
     ARRAY,
     BOOLEAN,
@@ -18,6 +18,7 @@ from tiered_cache.core.canonical.tables import (
     Elision,
     Field,
 )
+from tiered_cache.core.canonical.tool_memo import Executor
 
 _OPENAI = "OpenAI API reference, Create a model response"
 _CACHING = "OpenAI guide, Prompt caching: lowers cost and latency, leaves the answer alone"
@@ -55,7 +56,7 @@ BODY_FIELDS: Final = (
     Field("user", TEXT, null="value"),
     Field("safety_identifier", TEXT, null="absent"),
     Field("metadata", OBJECT, null="absent"),
-    requesty.FIELD,
+    Field("requesty", OBJECT, null="value"),
 )
 """Top-level fields with a type of their own. `null="absent"` where OpenAI documents the field as nullable,
 never for tool_choice and store. Every field that is not here is keyed as it stands."""
@@ -73,7 +74,7 @@ DROPS: Final = (
     Drop("user", "identity", f"{_OPENAI}: end-user identifier"),
     Drop("safety_identifier", "identity", f"{_OPENAI}: detects users who break usage policies"),
     Drop("metadata", "identity", f"{_OPENAI}: stored beside the object for queries"),
-    *requesty.DROPS,
+    *REQUESTY_DROPS,
 )
 
 _OPENAI_PREFIXES = ("openai/", "azure/")
@@ -90,7 +91,7 @@ ELISIONS: Final = (
         prefixes=_OPENAI_PREFIXES,
         with_tools=True,
     ),
-    requesty.ELISION,
+    REQUESTY_EMPTY,
 )
 """At the top level. Beside `models` no row with prefixes applies, as another provider may answer; beside
 `prompt` neither, as the template says what is left unsaid."""
@@ -112,20 +113,12 @@ MESSAGE_TYPE: Final = Elision(
 )
 """Of items that have nothing else than a role and content."""
 
-STATE_FIELDS: Final = {
-    "previous_response_id": "side-effect",
-    "conversation": "side-effect",
-    "container": "side-effect",
-    "mcp_servers": "origin-tool",
-}
-"""Fields by which the answer depends on or changes state elsewhere, or tools are brought in; null is none."""
-
 PROMPT_CACHE_STATE: Final = ("prewarm", "comparison_response_id")
 """Members of `prompt_cache_options` that do more than cache a prompt: nothing is generated, or the answer
 tells of another response. Any value but null and false counts."""
 
 
-class Executor(Struct, frozen=True):
+class ExecutedBy(Struct, frozen=True):
     """Who executes the tools of one type.
 
     Attributes:
@@ -135,29 +128,29 @@ class Executor(Struct, frozen=True):
     """
 
     kind: str
-    by: Literal["client", "origin", "search"]
+    by: Executor
     source: str
 
 
 _TOOLS = "OpenAI guide, "
 
 TOOLS: Final = (
-    Executor("function", "client", f"{_TOOLS}Function calling: your code runs the function"),
-    Executor("custom", "client", f"{_TOOLS}Function calling, Custom tools: your code gets the input"),
-    Executor("local_shell", "client", f"{_TOOLS}Local shell: you execute the commands"),
-    Executor("apply_patch", "client", f"{_TOOLS}Apply patch: your integration applies the patch"),
-    Executor("computer", "client", f"{_TOOLS}Computer use: your code executes the actions"),
-    Executor("computer_use_preview", "client", f"{_TOOLS}Computer use: your code executes the actions"),
-    Executor("web_search", "search", f"{_TOOLS}Web search: hosted, reads the web"),
-    Executor("web_search_2025_08_26", "search", f"{_TOOLS}Web search: the same, dated"),
-    Executor("web_search_preview", "search", f"{_TOOLS}Web search: the same, earlier"),
-    Executor("web_search_preview_2025_03_11", "search", f"{_TOOLS}Web search: the same, earlier, dated"),
-    Executor("mcp", "origin", f"{_TOOLS}MCP and connectors: the API calls the server"),
-    Executor("code_interpreter", "origin", f"{_TOOLS}Code interpreter: runs in a hosted container"),
-    Executor("file_search", "origin", f"{_TOOLS}File search: reads a hosted vector store"),
-    Executor("image_generation", "origin", f"{_TOOLS}Image generation: hosted"),
-    Executor("programmatic_tool_calling", "origin", f"{_TOOLS}Programmatic tool calling: runs programs"),
-    Executor("shell", "origin", f"{_TOOLS}Shell: in a hosted container unless the environment is local"),
+    ExecutedBy("function", "client", f"{_TOOLS}Function calling: your code runs the function"),
+    ExecutedBy("custom", "client", f"{_TOOLS}Function calling, Custom tools: your code gets the input"),
+    ExecutedBy("local_shell", "client", f"{_TOOLS}Local shell: you execute the commands"),
+    ExecutedBy("apply_patch", "client", f"{_TOOLS}Apply patch: your integration applies the patch"),
+    ExecutedBy("computer", "client", f"{_TOOLS}Computer use: your code executes the actions"),
+    ExecutedBy("computer_use_preview", "client", f"{_TOOLS}Computer use: your code executes the actions"),
+    ExecutedBy("web_search", "search", f"{_TOOLS}Web search: hosted, reads the web"),
+    ExecutedBy("web_search_2025_08_26", "search", f"{_TOOLS}Web search: the same, dated"),
+    ExecutedBy("web_search_preview", "search", f"{_TOOLS}Web search: the same, earlier"),
+    ExecutedBy("web_search_preview_2025_03_11", "search", f"{_TOOLS}Web search: the same, earlier, dated"),
+    ExecutedBy("mcp", "origin", f"{_TOOLS}MCP and connectors: the API calls the server"),
+    ExecutedBy("code_interpreter", "origin", f"{_TOOLS}Code interpreter: runs in a hosted container"),
+    ExecutedBy("file_search", "origin", f"{_TOOLS}File search: reads a hosted vector store"),
+    ExecutedBy("image_generation", "origin", f"{_TOOLS}Image generation: hosted"),
+    ExecutedBy("programmatic_tool_calling", "origin", f"{_TOOLS}Programmatic tool calling: runs programs"),
+    ExecutedBy("shell", "origin", f"{_TOOLS}Shell: in a hosted container unless the environment is local"),
 )
 """A `namespace` is what the tools in it are, `tool_search` is the client's where its `execution` says so.
 Every other type is taken for the origin's."""

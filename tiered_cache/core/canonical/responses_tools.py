@@ -5,7 +5,7 @@ from typing import Any
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle
 from tiered_cache.core.canonical.responses_tables import SEARCH_TOOL_PREFIX, TOOLS
-from tiered_cache.core.canonical.tools import ToolFacts, tool_type
+from tiered_cache.core.canonical.tool_memo import Executor, ToolFacts, tool_type
 
 _DEPTH = 3
 """Level of one tool: body 1, tools 2."""
@@ -34,8 +34,8 @@ def judge_tools(tools: list[Any]) -> ToolFacts:
     return ToolFacts(by_origin="origin" in doers, web_search="search" in doers)
 
 
-def _executor(tool: Any) -> str:
-    """`client`, `origin` or `search`; in doubt the origin."""
+def _executor(tool: Any) -> Executor:
+    """Who executes it; in doubt the origin."""
     if kind_of(tool) is not dict:
         raise UnsafeBodyError("field-type")
     kind = tool_type(tool)
@@ -50,7 +50,7 @@ def _executor(tool: Any) -> str:
     return "search" if kind.startswith(SEARCH_TOOL_PREFIX) else "origin"
 
 
-def _namespace(tool: dict[str, Any]) -> str:
+def _namespace(tool: dict[str, Any]) -> Executor:
     inner: Any = tool.get("tools")
     if kind_of(inner) is not list:
         raise UnsafeBodyError("field-type")

@@ -64,12 +64,18 @@ class Field(Struct, frozen=True):
     exact: bool = False
 
 
-class Rows(Struct, frozen=True):
-    """The tables of one object: its known members, and what of them is left out."""
+class Tables(Struct, frozen=True, kw_only=True):
+    """Which members of a body are left out of the key, and which have a walk of their own.
 
-    fields: tuple[Field, ...]
-    drops: tuple[Drop, ...] = ()
-    elisions: tuple[Elision, ...] = ()
+    Attributes:
+        drops: fields that cannot change the answer.
+        elisions: documented defaults of members of the body itself.
+        own_walk: paths of containers that the dialect settles by itself.
+    """
+
+    drops: tuple[Drop, ...]
+    elisions: tuple[Elision, ...]
+    own_walk: frozenset[str]
 
 
 TEXT = frozenset({str})
