@@ -40,9 +40,10 @@ def content(*parts, model=OPENAI, role="user") -> Canonical:
 
 
 def test_only_listed_routes_are_keyed():
-    assert frozenset({CHAT, "messages", "embeddings", "rerank", "moderations"}) == CACHEABLE_ENDPOINTS
+    routes = {CHAT, "messages", "responses", "embeddings", "rerank", "moderations"}
+    assert routes == CACHEABLE_ENDPOINTS
     assert canonicalise("chat/completions/", b"{}", KeyOptions()) == Bypass("route")
-    assert canonicalise("responses", b"", KeyOptions()) == Bypass("route")
+    assert canonicalise("audio/speech", b"", KeyOptions()) == Bypass("route")
 
 
 @pytest.mark.parametrize(

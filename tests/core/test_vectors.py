@@ -76,7 +76,7 @@ PACKAGE = "tiered_cache.core.canonical"
 KEPT = {f"{PACKAGE}.{name}" for name in ("form", "tables", "reading", "json_form", "edits", "catalogue")}
 """Modules without tables; the types and errors in them must stay the same objects."""
 
-NOT_YET = frozenset({"embeddings", "messages", "moderations", "rerank"})
+NOT_YET = frozenset({"embeddings", "messages", "moderations", "rerank", "responses"})
 """Dialects of which not every row is in a vector; a row that is dropped there may go unnoticed here."""
 
 _WALKED = "is walked by code of its own, which checks its type first"

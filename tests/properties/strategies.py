@@ -11,7 +11,10 @@ import json
 from hypothesis import strategies as st
 
 ORDERED = ("properties", "patternProperties", "$defs", "definitions")
-EXACT = ("tools", "functions", "response_format", "guided_json", "structured_outputs", "tool_calls", "input")
+EXACT = (
+    *("tools", "functions", "response_format", "guided_json", "structured_outputs", "tool_calls", "input"),
+    "text",
+)
 MODELS = (
     "openai/gpt-4o-mini",
     "azure/gpt-4.1",

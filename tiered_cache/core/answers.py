@@ -7,6 +7,7 @@ from tiered_cache.core.chat_answers import CHAT_ANSWERS
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
 from tiered_cache.core.messages_answers import MESSAGES_ANSWERS
+from tiered_cache.core.responses_answers import RESPONSES_ANSWERS
 from tiered_cache.core.sse import Event
 from tiered_cache.core.stored_fields import stored_headers
 from tiered_cache.core.validators import make_etag
@@ -46,6 +47,7 @@ DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
     {
         "chat/completions": CHAT_ANSWERS,
         "messages": MESSAGES_ANSWERS,
+        "responses": RESPONSES_ANSWERS,
         "embeddings": EMBEDDINGS_ANSWERS,
         "rerank": RERANK_ANSWERS,
         "moderations": MODERATIONS_ANSWERS,

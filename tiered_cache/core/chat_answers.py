@@ -1,6 +1,5 @@
 """Judges what an origin answered to a chat call, and gives it in every shape."""
 
-import re
 from collections.abc import Sequence
 
 from msgspec.json import encode
@@ -10,19 +9,10 @@ from tiered_cache.core.chat_reading import read_chat, read_usage
 from tiered_cache.core.chat_rendering import live_chat, render_chat
 from tiered_cache.core.chat_synthesis import DONE
 from tiered_cache.core.dialect import AnswerDialect
-from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body
-from tiered_cache.core.raw_json import UnreadableError, members, members_or_none, without_member
-from tiered_cache.core.sse import (
-    Event,
-    is_plain,
-    read_event,
-    with_data,
-    write_event,
-)
+from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body, unpadded
+from tiered_cache.core.raw_json import UnreadableError, members, members_or_none
+from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.vocabulary import Answer, Call, Refusal, Usage
-
-# In valid JSON these last tokens are the chunk's own last member: each quote opens or closes a string.
-_LAST_OBFUSCATION = re.compile(rb',"obfuscation":"[0-9A-Za-z]*"\}\Z')
 
 
 def _read_json(call: Call, body: bytes) -> Answer | Refusal:
@@ -45,7 +35,7 @@ def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
         reading = read_chat(members(text), assembly.aside())
     except UnreadableError:
         return Refusal("choices", usage)
-    body = stored_body(map(_kept_event, kept_events(events)))
+    body = stored_body(map(unpadded, kept_events(events)))
     return Refusal("incomplete", usage) if body is None else judged(call, "sse", body, reading, locked=locked)
 
 
@@ -59,19 +49,6 @@ def _problem(assembly: Assembly) -> str | None:
     if assembly.problem == "error-body" or assembly.done:
         return assembly.problem
     return "incomplete"
-
-
-def _kept_event(event: Event) -> Event:
-    """The event without its padding against eavesdroppers, which is made anew for every connection."""
-    data = event.data
-    if data is None or b'"obfuscation"' not in data:
-        return event
-    found = _LAST_OBFUSCATION.search(data)
-    if found is not None:
-        data = data[: found.start()] + b"}"
-    elif "obfuscation" in members(data):
-        data = without_member(data, "obfuscation")
-    return Event(write_event(data), data, b"") if is_plain(event) else read_event(with_data(event, data))
 
 
 def _error_event(message: str, code: str) -> bytes:

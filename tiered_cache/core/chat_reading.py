@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from tiered_cache.core.accounting import picousd, token_count
 from tiered_cache.core.chat_synthesis import fits
 from tiered_cache.core.content import find_expiry
 from tiered_cache.core.raw_json import (
@@ -16,8 +15,10 @@ from tiered_cache.core.raw_json import (
     string,
 )
 from tiered_cache.core.reading import Choice, Reading
+from tiered_cache.core.usage import UsageNames, usage_named
 from tiered_cache.core.vocabulary import Usage
 
+_USAGE = UsageNames("prompt_tokens", "completion_tokens", "prompt_tokens_details")
 _EMPTY = frozenset({NULL, b"[]", b"{}", b'""'})
 _SOURCES = frozenset({"annotations", "citations", "search_results"})
 
@@ -50,14 +51,7 @@ def read_chat(answer: dict[str, bytes], aside: Sequence[tuple[str, bytes]] = ())
 
 def read_usage(text: bytes | None) -> Usage:
     """Tokens and cost of a `usage` object; zero and unpriced where it does not say, whatever it is."""
-    usage = members_or_none(text)
-    details = members_or_none(usage.get("prompt_tokens_details"))
-    return Usage(
-        prompt_tokens=token_count(usage.get("prompt_tokens")),
-        completion_tokens=token_count(usage.get("completion_tokens")),
-        cached_tokens=token_count(details.get("cached_tokens")),
-        cost_picousd=picousd(usage.get("cost")),
-    )
+    return usage_named(text, _USAGE)
 
 
 def _choice(choice: dict[str, bytes], message: dict[str, bytes]) -> Choice:

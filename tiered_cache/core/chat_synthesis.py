@@ -10,7 +10,7 @@ from tiered_cache.core.raw_json import (
     members,
     write,
 )
-from tiered_cache.core.sse import write_event
+from tiered_cache.core.sse import on_one_line, write_event
 
 DONE = b"data: [DONE]\n\n"
 _NOTHING = frozenset({NULL, b'""', b"[]", b"{}"})
@@ -74,12 +74,7 @@ def synthesise(answer: dict[str, bytes], *, include_usage: bool) -> bytes:
         bodies[0] = bodies[0] | once
     if include_usage:
         bodies.append({"choices": b"[]", "usage": answer["usage"]})
-    return b"".join([write_event(_one_line(write(head | body))) for body in bodies]) + DONE
-
-
-def _one_line(chunk: bytes) -> bytes:
-    """Pretty-printed values have line ends between tokens; in a stream those would end the data line."""
-    return chunk.replace(b"\r", b" ").replace(b"\n", b" ")
+    return b"".join([write_event(on_one_line(write(head | body))) for body in bodies]) + DONE
 
 
 def _head(answer: dict[str, bytes]) -> dict[str, bytes]:

@@ -39,6 +39,7 @@ def other_form(
     synthesised: Callable[[bytes, Shape], bytes | None],
     *,
     free: bool,
+    freed: Callable[[bytes], bytes] = without_cost,
 ) -> bytes | None:
     """The entry in the form that the origin did not give; None where that would say less or something else.
 
@@ -47,14 +48,15 @@ def other_form(
         shape: what the caller asked for.
         assembled: the JSON answer that a stream says.
         synthesised: the stream that a JSON answer says, in a shape.
-        free: `usage.cost` becomes 0.
+        free: this caller pays nothing.
+        freed: the JSON answer as such a caller gets it.
     """
     if entry.locked:
         return None
     try:
         if shape == "json":
             body = assembled(entry.body)
-            return without_cost(body) if free and body is not None else body
-        return synthesised(without_cost(entry.body) if free else entry.body, shape)
+            return freed(body) if free and body is not None else body
+        return synthesised(freed(entry.body) if free else entry.body, shape)
     except UnreadableError:
         return None

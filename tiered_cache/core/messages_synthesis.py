@@ -14,7 +14,7 @@ from tiered_cache.core.raw_json import (
     string,
     write,
 )
-from tiered_cache.core.sse import write_event
+from tiered_cache.core.sse import on_one_line, write_event
 
 _EMPTY = {Rule.JOIN: b'""', Rule.LAST: b'""', Rule.APPEND: b"[]", Rule.PARSE: b"{}"}
 _TYPES = {Rule.JOIN: is_string, Rule.LAST: is_string, Rule.APPEND: is_list, Rule.PARSE: is_object}
@@ -88,4 +88,4 @@ def _deltas(row: Delta, value: bytes) -> list[bytes]:
 def _event(name: str, **parts: bytes) -> bytes:
     """An event of this type; line ends between tokens of pretty-printed values would end its data line."""
     said = write({"type": quoted(name.encode()), **parts})
-    return write_event(said.replace(b"\r", b" ").replace(b"\n", b" "), name.encode())
+    return write_event(on_one_line(said), name.encode())

@@ -121,9 +121,13 @@ def with_data(event: Event, data: bytes) -> bytes:
         elif not placed:
             placed = True
             end = line[len(line.rstrip(b"\r\n")) :]
-            # Outside of its strings JSON text may hold line ends, inside it cannot.
-            lines.append(b"data: " + data.replace(b"\r", b" ").replace(b"\n", b" ") + end)
+            lines.append(b"data: " + on_one_line(data) + end)
     return b"".join(lines)
+
+
+def on_one_line(text: bytes) -> bytes:
+    """JSON text whose line ends are spaces: it has them between tokens alone, never inside a string."""
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
 def without_comments(event: Event) -> bytes:

@@ -13,6 +13,8 @@ from tiered_cache.core.canonical.moderations import ENDPOINT as _MODERATIONS
 from tiered_cache.core.canonical.moderations import canonical_moderations
 from tiered_cache.core.canonical.rerank import ENDPOINT as _RERANK
 from tiered_cache.core.canonical.rerank import canonical_rerank
+from tiered_cache.core.canonical.responses import canonical_responses
+from tiered_cache.core.canonical.responses_facts import ENDPOINT as _RESPONSES
 from tiered_cache.core.canonical.tool_memo import ToolMemo
 from tiered_cache.core.vocabulary import Bypass
 
@@ -29,6 +31,7 @@ __all__ = [
 _DIALECTS: dict[str, Dialect] = {
     _CHAT: canonical_chat,
     _MESSAGES: canonical_messages,
+    _RESPONSES: canonical_responses,
     _EMBEDDINGS: canonical_embeddings,
     _RERANK: canonical_rerank,
     _MODERATIONS: canonical_moderations,

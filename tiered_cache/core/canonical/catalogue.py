@@ -11,6 +11,7 @@ from tiered_cache.core.canonical import (
     messages_tables,
     moderations,
     rerank,
+    responses_tables,
     router_tables,
 )
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
@@ -22,6 +23,7 @@ TABLES: dict[str, tuple[ModuleType, ...]] = {
     embeddings.ENDPOINT: (embeddings, router_tables),
     "messages": (messages_tables, router_tables),
     moderations.ENDPOINT: (moderations, router_tables),
+    "responses": (responses_tables, router_tables),
     rerank.ENDPOINT: (rerank, router_tables),
 }
 """The modules in which each dialect's rows stand: they hold tables and nothing that is derived from them."""

@@ -5,7 +5,7 @@ from typing import Any
 from tiered_cache.core.canonical.chat_tables import CLIENT_TOOLS, DROPS
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.router_tables import SEARCH_TOOL_PREFIXES
-from tiered_cache.core.canonical.tool_memo import Executor, ToolFacts, settle_each
+from tiered_cache.core.canonical.tool_memo import Executor, ToolFacts, settle_each, tool_type
 
 _CACHE_CONTROL = next(drop.note for drop in DROPS if drop.path == "tools[].cache_control")
 
@@ -20,21 +20,11 @@ def settle_tools(tools: list[Any]) -> ToolFacts:
 
 
 def _executor(tool: dict[str, Any]) -> Executor:
-    kind = _tool_type(tool)
+    kind = tool_type(tool)
     if kind in CLIENT_TOOLS:
         _check_client_tool(tool, kind)
         return "client"
     return "search" if kind.startswith(SEARCH_TOOL_PREFIXES) else "origin"
-
-
-def _tool_type(tool: dict[str, Any]) -> str:
-    """The tool's type; for an untyped one the name of its only member (`function`, `google_search`)."""
-    if "type" not in tool:
-        return next(iter(tool)) if len(tool) == 1 else ""
-    kind = tool["type"]
-    if type(kind) is not str:
-        raise UnsafeBodyError("field-type")
-    return kind
 
 
 def _check_client_tool(tool: dict[str, Any], kind: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.json_form import settle, write_canonical
 from tiered_cache.core.canonical.walk import drop_cache_control, object_of
 from tiered_cache.core.memo import RecentMap
@@ -101,6 +102,20 @@ def settle_each(tools: list[Any], note: str, executor: Callable[[dict[str, Any]]
         web_search = web_search or who == "search"
         by_origin = by_origin or who == "origin"
     return ToolFacts(by_origin, web_search, dropped)
+
+
+def tool_type(tool: dict[str, Any]) -> str:
+    """The tool's type; for an untyped one the name of its only member (`function`, `google_search`).
+
+    Raises:
+        UnsafeBodyError: `field-type`, the type is no text.
+    """
+    if "type" not in tool:
+        return next(iter(tool)) if len(tool) == 1 else ""
+    kind = tool["type"]
+    if type(kind) is not str:
+        raise UnsafeBodyError("field-type")
+    return kind
 
 
 def settle_remembered(settling: Settle, body: dict[str, Any], seen_tools: ToolMemo | None) -> ToolFacts:
