@@ -25,6 +25,7 @@ from tests.core.responses_kit import (
     written,
 )
 from tiered_cache.core.answers import DIALECTS, ends_stream, error_event, live, render, usage_of
+from tiered_cache.core.responses_answers import RESPONSES_ANSWERS
 from tiered_cache.core.responses_fields import EVENTS
 from tiered_cache.core.sse import read_events
 from tiered_cache.core.vocabulary import Answer, ContentClass, Refusal, Usage
@@ -392,3 +393,11 @@ def test_our_error_event_is_the_apis():
 
 def test_the_dialect_is_registered():
     assert DIALECTS[ENDPOINT].closing == b""
+
+
+def test_a_chunk_whose_type_would_end_its_line_is_no_event_of_that_name() -> None:
+    written = RESPONSES_ANSWERS.write_chunk(b'{"type":"x\\ndata: {}"}', True)
+    assert written.startswith(b"event: error\n")
+    assert RESPONSES_ANSWERS.write_chunk(b'{"type":"response.created"}', True).startswith(
+        b"event: response.created\n"
+    )

@@ -71,7 +71,8 @@ def _error_event(message: str, code: str) -> bytes:
 def _write_chunk(text: bytes, survives: bool) -> bytes:
     """A value as an event, named by its type; an error keeps the stream from being stored."""
     kind = string(members_or_none(text).get("type")) or ""
-    return write_event(text, kind.encode() if survives else b"error")
+    named = survives and kind.replace(".", "").isidentifier()  # nothing that would end the line
+    return write_event(text, kind.encode() if named else b"error")
 
 
 RESPONSES_ANSWERS = AnswerDialect(

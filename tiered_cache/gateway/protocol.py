@@ -13,8 +13,6 @@ class HttpProtocol(HttpToolsProtocol):
     every first request (`Upgrade: h2c`), and its body would be lost.
     """
 
-    _reads_head_again = False
-
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
         self._unset_keepalive_if_required()
@@ -37,33 +35,42 @@ class HttpProtocol(HttpToolsProtocol):
         closes = not self.parser.should_keep_alive()
         framing = [b"%b: %b" % line for line in self.headers if line[0] in _FRAMING]
         head = [b"POST / HTTP/1.1", *framing, b"connection: close" if closes else b"host: again"]
-        self.parser = httptools.HttpRequestParser(self)
+        behind = _BehindTheHead(self)
+        self.parser = httptools.HttpRequestParser(behind)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._reads_head_again = True
         self.parser.feed_data(b"\r\n".join([*head, b"", b""]))
-        self._reads_head_again = False
-
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        if not self._reads_head_again:
-            super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        """Note a part of the target."""
-        if not self._reads_head_again:
-            super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a field line."""
-        if not self._reads_head_again:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Start the app."""
-        if not self._reads_head_again:
-            super().on_headers_complete()
+        behind.begun = True
 
     def on_message_complete(self) -> None:
         """Note the end of the body, which is not where an upgrade would begin."""
         if not self.parser.should_upgrade():
             super().on_message_complete()
+
+
+class _BehindTheHead:
+    """Hands on what a parser reports, but for the head that it is given again.
+
+    The usual connection has no such thing between, as each field line would cost a call.
+    """
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        self.begun = False
+        self._protocol = protocol
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if self.begun:
+            self._protocol.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self.begun:
+            self._protocol.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.begun:
+            self._protocol.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self.begun:
+            self._protocol.on_headers_complete()
