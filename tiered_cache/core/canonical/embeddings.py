@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tiered_cache.core.canonical.flat import Flat, canonical_flat, names_urls, texts_of, why_never
-from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
+from tiered_cache.core.canonical.flat import Flat, flat_dialect, names_urls, texts_of, why_never
+from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import write_canonical
 from tiered_cache.core.canonical.tables import ARRAY, INTEGER, OBJECT, TEXT, TEXT_OR_ARRAY, Drop, Field
 from tiered_cache.core.vocabulary import Call, Determinism, Vectors
@@ -41,11 +41,6 @@ _PLAIN_FIELDS = SPLIT_FIELDS | {"models", "requesty"}
 
 _FORMATS: Final[dict[str, Vectors]] = {"float": "float", "base64": "base64"}
 _encode = msgspec.json.Encoder().encode
-
-
-def canonical_embeddings(raw: bytes, options: KeyOptions, _: object = None) -> Canonical:
-    """Canonicalise an embeddings body. Raises as `canonical_flat`."""
-    return canonical_flat(raw, _DIALECT, options)
 
 
 def _read(body: dict[str, Any], model: str) -> Call:
@@ -103,4 +98,6 @@ def _elements(body: dict[str, Any]) -> tuple[bytes, ...]:
     return tuple([b'%b"input":[%b],%b' % (before, _encode(each), after) for each in inputs])
 
 
-_DIALECT: Final = Flat(fields=FIELDS, drops=DROPS, read=_read, kept=_kept, elements=_elements)
+canonical_embeddings: Final = flat_dialect(
+    Flat(fields=FIELDS, drops=DROPS, read=_read, kept=_kept, elements=_elements)
+)

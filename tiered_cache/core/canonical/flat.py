@@ -8,9 +8,10 @@ from msgspec import Struct
 
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle_member, write_canonical
-from tiered_cache.core.canonical.reading import read_object
+from tiered_cache.core.canonical.members import Dialect, json_dialect
 from tiered_cache.core.canonical.router_tables import REQUESTY_DROPS, REQUESTY_EMPTY, REQUESTY_FIELDS
 from tiered_cache.core.canonical.tables import Drop, Field
+from tiered_cache.core.canonical.tool_memo import ToolMemo
 from tiered_cache.core.vocabulary import Call
 
 _POLICY = "policy/"
@@ -46,24 +47,13 @@ class Flat(Struct, frozen=True, kw_only=True):
     elements: Callable[[dict[str, Any]], tuple[bytes, ...]] = _whole
 
 
-def canonical_flat(raw: bytes, dialect: Flat, options: KeyOptions) -> Canonical:
-    """Canonicalise a body of `dialect`.
+def flat_dialect(flat: Flat) -> Dialect:
+    """The dialect that `flat` describes."""
 
-    Raises:
-        RequestError: no JSON parser reads it.
-        UnsafeBodyError: it is not keyed; the reason word tells why.
-    """
-    body = read_object(raw)
-    model = body.get("model")
-    if model is None:
-        model = ""
-    elif type(model) is not str:
-        raise UnsafeBodyError("field-type")
-    try:
-        return _canonical(body, model, dialect, options)
-    except UnsafeBodyError as error:
-        error.model = model
-        raise
+    def settle(body: dict[str, Any], model: str, options: KeyOptions, _tools: ToolMemo | None) -> Canonical:
+        return _canonical(body, model, flat, options)
+
+    return json_dialect(settle)
 
 
 def _canonical(body: dict[str, Any], model: str, dialect: Flat, options: KeyOptions) -> Canonical:

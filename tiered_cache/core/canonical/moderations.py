@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from tiered_cache.core.canonical.flat import Flat, canonical_flat, names_urls, texts_of, why_never
-from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
+from tiered_cache.core.canonical.flat import Flat, flat_dialect, names_urls, texts_of, why_never
+from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.tables import ARRAY, OBJECT, TEXT, TEXT_OR_ARRAY, Field
 from tiered_cache.core.vocabulary import Call, Determinism
 
@@ -16,11 +16,6 @@ FIELDS: Final = (
     Field("requesty", OBJECT, null="value"),
 )
 """All other members are keyed as they stand; a text and a list of it are two calls."""
-
-
-def canonical_moderations(raw: bytes, options: KeyOptions, _: object = None) -> Canonical:
-    """Canonicalise a moderations body. Raises as `canonical_flat`."""
-    return canonical_flat(raw, _DIALECT, options)
 
 
 def _read(body: dict[str, Any], model: str) -> Call:
@@ -44,4 +39,4 @@ def _are_texts(given: Any) -> bool:
     return kind_of(given) is list and all(kind_of(text) is str for text in given)
 
 
-_DIALECT: Final = Flat(fields=FIELDS, read=_read)
+canonical_moderations: Final = flat_dialect(Flat(fields=FIELDS, read=_read))

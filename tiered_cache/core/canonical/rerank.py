@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from tiered_cache.core.canonical.flat import Flat, canonical_flat, names_urls, texts_of, why_never
-from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
+from tiered_cache.core.canonical.flat import Flat, flat_dialect, names_urls, texts_of, why_never
+from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.tables import ARRAY, INTEGER, OBJECT, TEXT, TEXT_OR_OBJECT, Field
 from tiered_cache.core.vocabulary import Call, Determinism
 
@@ -19,11 +19,6 @@ FIELDS: Final = (
     Field("requesty", OBJECT, null="value"),
 )
 """`top_k` is Voyage's name of `top_n`. All other members are keyed as they stand."""
-
-
-def canonical_rerank(raw: bytes, options: KeyOptions, _: object = None) -> Canonical:
-    """Canonicalise a rerank body. Raises as `canonical_flat`."""
-    return canonical_flat(raw, _DIALECT, options)
 
 
 def _read(body: dict[str, Any], model: str) -> Call:
@@ -50,4 +45,4 @@ def _most(body: dict[str, Any]) -> int:
     return min(asked, default=len(body["documents"]))
 
 
-_DIALECT: Final = Flat(fields=FIELDS, read=_read)
+canonical_rerank: Final = flat_dialect(Flat(fields=FIELDS, read=_read))
