@@ -190,6 +190,7 @@ async def test_followers_of_an_error_get_nothing_of_the_leaders_own():
         (b"set-cookie", b"a=b"),
         (b"x-request-id", b"o-1"),
         (b"retry-after", b"3"),
+        (b"retry-after-ms", b"3000"),
     )
     origin = Origin(Response(429, lines, b'{"error":{}}'))
     origin.gate = asyncio.Event()
@@ -205,6 +206,8 @@ async def test_followers_of_an_error_get_nothing_of_the_leaders_own():
     assert b"set-cookie" not in shared.headers
     assert shared.headers[b"x-request-id"].startswith(b"tc-")
     assert shared.headers[b"retry-after"] == b"3"
+    names = [name for name, _ in shared.response.headers]
+    assert names.count(b"retry-after") == names.count(b"retry-after-ms") == 1
     assert shared.body == own.body
     assert "collapsed" in shared.cache_status
 

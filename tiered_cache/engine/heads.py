@@ -10,7 +10,7 @@ from tiered_cache.core.stored_fields import stored_headers
 from tiered_cache.core.vocabulary import Entry, Headers, Outcome, Rendering
 
 _OURS = frozenset({b"cache-status", b"age", b"etag", b"content-length"})
-_OF_ERRORS = frozenset({b"content-type", b"retry-after", b"retry-after-ms"})
+_OF_ERRORS = frozenset({b"content-type", b"retry-after"})
 _ANSWERED = _OURS | {b"cache-control", b"cdn-cache-control", b"cache-tag", b"expires", b"vary", b"pragma"}
 
 
@@ -49,13 +49,6 @@ def private(ttl_s: float | None) -> bytes:
     """Cache-Control of an answer with `ttl_s` left; none left means it may not be reused unasked."""
     left = 0 if ttl_s is None or ttl_s <= 0 else math.floor(min(ttl_s, 2**31))
     return b"private, max-age=%d" % left
-
-
-def passed_on(headers: Headers, outcome: Outcome) -> Headers:
-    """The origin's field lines with our Cache-Status member after its own (RFC 9211 §2)."""
-    earlier = b", ".join(value for name, value in headers if name == b"cache-status")
-    kept = [line for line in headers if line[0] not in {b"cache-status", b"content-length"}]
-    return (*kept, (b"cache-status", cache_status(outcome, earlier=earlier)))
 
 
 def led(headers: Headers, outcome: Outcome, etag: bytes | None) -> Headers:
