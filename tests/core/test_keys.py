@@ -156,10 +156,21 @@ def test_streams_json_and_identity_share_a_key_but_keep_their_own_facts():
     assert stream_call.call.service_tier == "flex"
 
 
-def test_a_byte_identical_repeat_is_not_parsed_again(monkeypatch):
+def test_what_came_once_only_is_not_remembered(monkeypatch):
     keyer = Keyer(SECRET)
-    first = keyer.key(request())
-    refused = keyer.key(request(b"[]"))
+    keyer.key(request())
+    monkeypatch.setattr("tiered_cache.core.keys.canonicalise", None)
+
+    with pytest.raises(TypeError):
+        keyer.key(request())
+
+
+def test_what_came_twice_is_not_parsed_again(monkeypatch):
+    keyer = Keyer(SECRET)
+    first, refused = keyer.key(request()), keyer.key(request(b"[]"))
+    assert keyer.key(request()) == first
+    assert keyer.key(request(b"[]")) == refused
+    first, refused = keyer.key(request()), keyer.key(request(b"[]"))
     monkeypatch.setattr("tiered_cache.core.keys.canonicalise", None)
 
     assert keyer.key(request(bytes(bytearray(BODY)))) is first

@@ -27,6 +27,9 @@ _DIGEST_BYTES = 32
 _VERSION_BYTE = bytes([KEY_VERSION])
 _LANES_BYTES = 2**20
 _OVERHEAD_BYTES = 700
+_DOORS = 2**14
+"""Marks of bodies seen once. A body is remembered when it comes again: most never do, and remembering them
+would cost each of them more than their keys' last tenth."""
 """What a remembered body costs beside its own bytes: key, call, container entries."""
 
 _ELEMENT_BYTES = 96
@@ -54,7 +57,7 @@ class _Lane:
         self.weight = weight
 
 
-class _Remembered(Struct, frozen=True):
+class _Remembered(Struct, frozen=True, gc=False):
     """What a body was worth in a lane; compared whole, so a collision of its mark is only a miss."""
 
     lane: _Lane
@@ -69,8 +72,8 @@ class Keyer:
     Args:
         secret: the deployment's secret; nodes that share a tier must have the same one.
         options: what the operator chose about the key.
-        memo_bytes: bound of the memory for bodies seen lately, byte-identical repeats of which are not
-            parsed again, and for their tool lists (an eighth of it); 0 remembers nothing.
+        memo_bytes: bound of the memory for bodies seen twice lately, further byte-identical repeats of which
+            are not parsed again, and for tool lists (an eighth of it); 0 remembers nothing.
 
     Attributes:
         options: as given.
@@ -90,6 +93,7 @@ class Keyer:
         self._inner = hashlib.sha256(_padded(self._derive(b"digest"), 0x36))
         self._lanes: RecentMap[tuple[str, bytes, bytes, str, str], _Lane] = RecentMap(_LANES_BYTES)
         self._memo: RecentMap[int, _Remembered] = RecentMap(memo_bytes - memo_bytes // 8)
+        self._doors = [0] * _DOORS
         self._seen_tools = ToolMemo(memo_bytes // 8) if memo_bytes else None
 
     def key(self, request: Request) -> Keyed | Bypass:
@@ -115,7 +119,11 @@ class Keyer:
         if known is not None and known.lane is lane and known.raw == raw:
             return known.result
         result = self._key(request.endpoint, raw, lane)
-        self._memo.put(mark, _Remembered(lane, raw, result, len(raw) + _weigh(result)))
+        door = mark % _DOORS
+        if self._doors[door] != mark:
+            self._doors[door] = mark
+        else:
+            self._memo.put(mark, _Remembered(lane, raw, result, len(raw) + _weigh(result)))
         return result
 
     def tenant_of(self, credentials: Sequence[tuple[bytes, bytes]]) -> str:
@@ -144,7 +152,7 @@ class Keyer:
         call = form.call
         if call.bypass is not None:
             return Bypass(call.bypass, call.model)
-        elements = tuple([self._name(text, lane) for text in form.elements])
+        elements = tuple([self._name(text, lane) for text in form.elements]) if form.elements else ()
         return Keyed(self._name(form.text, lane), call, call.shape, elements)
 
     def _name(self, text: bytes, lane: _Lane) -> CacheKey:

@@ -46,6 +46,9 @@ class Determinism(Enum):
     SAMPLED = "sampled"
     """temperature > 0 stated without a seed, or n > 1 unless temperature is 0."""
 
+    # Members are single objects: Enum's own hash, written in Python, costs more than what it looks up.
+    __hash__ = object.__hash__
+
 
 class ContentClass(Enum):
     """What kind of answer an origin gave."""
@@ -104,7 +107,7 @@ PLAIN = Ask()
 """What a call asks whose headers say nothing to the cache: the hit path compares with it by identity."""
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, gc=False):
     """One inference call as the caller sent it.
 
     Attributes:
@@ -126,7 +129,7 @@ class Request(Struct, frozen=True):
     plain_body: bytes | None = None
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, gc=False):
     """What a canonicalised body says, beside its canonical bytes.
 
     Attributes:
@@ -166,7 +169,7 @@ class Call(Struct, frozen=True):
         return "sse+usage" if self.include_usage else "sse"
 
 
-class Keyed(Struct, frozen=True):
+class Keyed(Struct, frozen=True, gc=False):
     """A call with its key.
 
     Attributes:

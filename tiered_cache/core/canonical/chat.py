@@ -28,10 +28,11 @@ def _canonical(
     tool_facts = settle_remembered(settle_tools, body, seen_tools) if body.get("tools") else NO_TOOLS
     if "stop" in body:
         _settle_stop(body)
-    call = read_call(body, model, message_facts, tool_facts)
+    call = read_call(body, model, message_facts, tool_facts, seen_tools)
     for name in gone:
         del body[name]
-    notes += _REQUESTY.settle(body, options)
+    if "requesty" in body:
+        notes += _REQUESTY.settle(body, options)
     dropped = (*notes, *message_facts.dropped, *tool_facts.dropped)
     return Canonical(call, write_canonical(body), dropped)
 

@@ -12,7 +12,7 @@ from tiered_cache.core.canonical.facts import (
 )
 from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.router_tables import SEARCH_FIELDS, STATE_FIELDS
-from tiered_cache.core.canonical.tool_memo import ToolFacts
+from tiered_cache.core.canonical.tool_memo import PlainFacts, ToolFacts, ToolMemo
 from tiered_cache.core.vocabulary import Call, Determinism
 
 ENDPOINT = "chat/completions"
@@ -28,30 +28,26 @@ _TELLING = {
 """Members without which the facts read from them have their defaults."""
 
 
-def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: ToolFacts) -> Call:
+def read_call(
+    body: dict[str, Any], model: str, messages: MessageFacts, tools: ToolFacts, seen: ToolMemo | None
+) -> Call:
     """The facts of a chat body whose known fields have their types, before anything is dropped from it.
+
+    Args:
+        body: the body.
+        model: that it names.
+        messages: what the walk over them found.
+        tools: likewise.
+        seen: where facts are remembered, or None; it changes the cost alone.
 
     Raises:
         UnsafeBodyError: `field-type`, for a member that only the facts read.
     """
-    stream, tier, searches = body.get("stream") is True, body.get("service_tier"), tools.web_search
+    stream, tier = body.get("stream") is True, body.get("service_tier")
     if _TELLING.isdisjoint(body):  # most calls say nothing but model, temperature and stream
-        determinism = _determinism(body, 1)
-        searches = searches or model_searches(model)
-        bypass = bypass_of(model, tools)
-        return Call(
-            ENDPOINT,
-            model,
-            stream,
-            False,
-            tier,
-            determinism,
-            1,
-            False,
-            searches,
-            messages.remote_urls,
-            bypass,
-        )
+        determinism, remote_urls = _determinism(body, 1), messages.remote_urls
+        told = (model, stream, tier, determinism, tools.web_search, tools.by_origin, remote_urls)
+        return _plain_call(told) if seen is None else seen.call(told, _plain_call)
     choices = _choices(body)
     fallbacks = fallbacks_of(body)
     return Call(
@@ -63,10 +59,25 @@ def read_call(body: dict[str, Any], model: str, messages: MessageFacts, tools: T
         determinism=_determinism(body, choices),
         choices=choices,
         json_output=_json_output(body),
-        web_search=searches or model_searches(model) or field_searches(body, fallbacks),
+        web_search=tools.web_search or model_searches(model) or field_searches(body, fallbacks),
         remote_urls=messages.remote_urls,
-        bypass=bypass_of(model, tools) or bypass_told(body, fallbacks, STATE_FIELDS),
+        bypass=bypass_of(model, by_origin=tools.by_origin) or bypass_told(body, fallbacks, STATE_FIELDS),
         fallback_models=fallbacks,
+    )
+
+
+def _plain_call(told: PlainFacts) -> Call:
+    """The facts of a call that says nothing more."""
+    model, stream, tier, determinism, searches, by_origin, remote_urls = told
+    return Call(
+        endpoint=ENDPOINT,
+        model=model,
+        stream=stream,
+        service_tier=tier,
+        determinism=determinism,
+        web_search=searches or model_searches(model),
+        remote_urls=remote_urls,
+        bypass=bypass_of(model, by_origin=by_origin),
     )
 
 

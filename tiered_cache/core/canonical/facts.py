@@ -5,7 +5,6 @@ from typing import Any
 
 from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.router_tables import SEARCH_FIELDS, SEARCH_MODELS
-from tiered_cache.core.canonical.tool_memo import ToolFacts
 
 _POLICY = "policy/"
 
@@ -39,13 +38,13 @@ def model_searches(model: str) -> bool:
     return False
 
 
-def bypass_of(model: str, tools: ToolFacts) -> str | None:
-    """Why a call of this model with these tools is never cached, or None."""
+def bypass_of(model: str, *, by_origin: bool) -> str | None:
+    """Why a call of this model is never cached, or None; `by_origin` as in `ToolFacts`."""
     if not model:
         return "no-model"
     if model.startswith(_POLICY):
         return "policy-model"
-    return "origin-tool" if tools.by_origin else None
+    return "origin-tool" if by_origin else None
 
 
 def bypass_told(

@@ -23,7 +23,7 @@ class KeyOptions(Struct, frozen=True, kw_only=True):
     identity_fields: Literal["drop", "key"] = "drop"
 
 
-class Canonical(Struct, frozen=True):
+class Canonical(Struct, frozen=True, gc=False):
     """A request body reduced to what can change its answer.
 
     Attributes:

@@ -45,6 +45,7 @@ class Plan(Struct, frozen=True):
 
     Attributes:
         plain: kinds of value that need no more than `drop`: no walk, no number, no default.
+        numeric_only: a float needs no more than its one spelling.
     """
 
     plain: frozenset[type]
@@ -55,6 +56,7 @@ class Plan(Struct, frozen=True):
     exact: bool
     drop: str | None
     elision: Elision | None
+    numeric_only: bool
 
 
 def plans(fields: tuple[Field, ...], tables: Tables, prefix: str = "") -> dict[str, dict[str, Plan]]:
@@ -77,6 +79,7 @@ def _plan(field: Field, tables: Tables, prefix: str, options: KeyOptions) -> Pla
     kinds_dropped = {"transport", "identity"} if options.identity_fields == "drop" else {"transport"}
     elision = next((row for row in tables.elisions if row.path == path), None)
     walked = frozenset[type]() if path in tables.own_walk else frozenset({dict, list})
+    drop = next((row.note for row in tables.drops if row.path == path and row.kind in kinds_dropped), None)
     return Plan(
         plain=frozenset() if elision is not None else field.kinds - walked - {int, float},
         kinds=field.kinds,
@@ -84,10 +87,9 @@ def _plan(field: Field, tables: Tables, prefix: str, options: KeyOptions) -> Pla
         numeric=int in field.kinds,
         walked=not field.kinds.isdisjoint(walked),
         exact=field.exact,
-        drop=next(
-            (drop.note for drop in tables.drops if drop.path == path and drop.kind in kinds_dropped), None
-        ),
+        drop=drop,
         elision=elision,
+        numeric_only=float in field.kinds and drop is None and elision is None,
     )
 
 
@@ -116,7 +118,13 @@ def settle_members(
             if type(value) is not str:
                 settle_member(members, name, depth, exact=False)
             continue
-        note = plan.drop if type(value) in plan.plain else _settle_known(members, name, plan, model, depth)
+        if type(value) in plan.plain:
+            note = plan.drop
+        elif type(value) is float and plan.numeric_only:
+            members[name] = settle_number(value, exact=False)
+            continue
+        else:
+            note = _settle_known(members, name, plan, model, depth)
         if note is not None:
             gone.append(name)
             notes.append(note)

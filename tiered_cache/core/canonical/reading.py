@@ -43,7 +43,10 @@ def read_object(raw: bytes) -> dict[str, Any]:
         UnsafeBodyError: it has no one safe meaning (`duplicate-key`, `number`, `surrogate`, `utf8`,
             `control-character`, `nesting`) or is not an object (`field-type`).
     """
-    value = _decode(raw)
+    try:
+        value = _DECODE(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        value = _UNREADABLE
     if value is _UNREADABLE:
         # Outside the handler: no text of the request may hang on a raised error as its context.
         raise _unreadable(raw)
@@ -53,13 +56,6 @@ def read_object(raw: bytes) -> dict[str, Any]:
     if type(value) is not dict:
         raise UnsafeBodyError("field-type")
     return cast("dict[str, Any]", value)
-
-
-def _decode(raw: bytes) -> Any:
-    try:
-        return _DECODE(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _UNREADABLE
 
 
 def _has_duplicate_key(raw: bytes, encoded: bytes) -> bool:

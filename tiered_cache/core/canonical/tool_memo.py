@@ -1,4 +1,4 @@
-"""What a list of tools says, and the memory for the lists seen lately."""
+"""What a list of tools says, and the memory for what calls of late had in common."""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
@@ -10,8 +10,10 @@ from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.json_form import settle, write_canonical
 from tiered_cache.core.canonical.walk import drop_cache_control, object_of
 from tiered_cache.core.memo import RecentMap
+from tiered_cache.core.vocabulary import Call, Determinism
 
 _OVERHEAD_BYTES = 400
+_CALLS_BYTES = 2**18
 _DEPTH = 3
 """Level of one tool: body 1, tools 2."""
 _ENCODE = msgspec.json.Encoder().encode
@@ -41,6 +43,18 @@ Settle: TypeAlias = Callable[[list[Any]], ToolFacts]
 """Brings a list of tools into its dialect's canonical form, in place."""
 
 
+PlainFacts: TypeAlias = tuple[str, bool, str | None, Determinism, bool, bool, bool]
+"""All that a call without unusual members says: model, stream, service tier, determinism; whether a tool
+searches the web or is executed by the origin; whether a message names a remote URL."""
+
+
+class _PlainCall(Struct, frozen=True):
+    """The facts of one such call."""
+
+    call: Call
+    weight: int
+
+
 class _SettledTools(Struct, frozen=True):
     """A list of tools in canonical form, with what it says."""
 
@@ -50,19 +64,30 @@ class _SettledTools(Struct, frozen=True):
 
 
 class ToolMemo:
-    """Canonical forms of the tool lists seen lately: agents send the same one with every call.
+    """What calls of late had in common.
 
-    Known by its dialect and by the whole list as it was decoded and written out again, which tells two
-    lists apart wherever the walk would: types, numbers, and the order of members.
+    Agents send one tool list with every call, and most calls of a model say the same of themselves. A list is
+    known by its dialect and by the whole list as it was decoded and written out again, which tells two lists
+    apart wherever the walk would: types, numbers, and the order of members.
 
     Args:
-        capacity_bytes: bound of what is remembered.
+        capacity_bytes: bound of what is remembered of tool lists; facts have a bound of their own.
     """
 
-    __slots__ = ("_seen",)
+    __slots__ = ("_calls", "_seen")
 
     def __init__(self, capacity_bytes: int) -> None:
         self._seen: RecentMap[tuple[Settle, bytes], _SettledTools] = RecentMap(capacity_bytes)
+        self._calls: RecentMap[PlainFacts, _PlainCall] = RecentMap(_CALLS_BYTES)
+
+    def call(self, told: PlainFacts, make: Callable[[PlainFacts], Call]) -> Call:
+        """What `make` gives for these facts."""
+        known = self._calls.get(told)
+        if known is None:
+            texts_bytes = sum(len(text) for text in told if isinstance(text, str))
+            known = _PlainCall(make(told), _OVERHEAD_BYTES + texts_bytes)
+            self._calls.put(told, known)
+        return known.call
 
     def settled(self, settling: Settle, tools: list[Any]) -> _SettledTools:
         """The canonical form that `settling` gives `tools`; the list itself may be changed.
