@@ -36,6 +36,7 @@ class Vector(msgspec.Struct, forbid_unknown_fields=True):
     key: str
     entry: Entry
     payload: str
+    earlier: list[str]
 
 
 VECTORS = msgspec.json.decode(
@@ -57,6 +58,13 @@ def test_the_bytes_of_version_1_never_change(vector):
     key = CacheKey(bytes.fromhex(vector.key))
     assert seal(key, vector.entry).payload.hex() == vector.payload
     assert unseal(key, bytes.fromhex(vector.payload)).entry == vector.entry
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
+def test_what_builds_wrote_before_a_field_was_appended_is_still_read(vector):
+    """Nodes of two builds share a tier while they are replaced one by one."""
+    for payload in vector.earlier:
+        assert unseal(CacheKey(bytes.fromhex(vector.key)), bytes.fromhex(payload)).entry == vector.entry
 
 
 def test_the_layout_is_the_documented_one():
@@ -81,7 +89,7 @@ def test_what_is_sealed_comes_back_whole_with_its_bytes():
         {"usage": Usage(0, 0, 0, 0)},
         {"usage": Usage(cost_picousd=None), "has_usage": False},
         {"lifetime": Lifetime(0.0)},
-        {"form": "sse", "locked": True, "body": b"data: [DONE]\n\n"},
+        {"form": "sse", "locked": True, "body": b"data: [DONE]\n\n", "timing": b"\0\0"},
         {"body": bytes(range(256)) * 5000},
     ],
     ids=["empty", "zero-cost", "unpriced", "zero-lifetime", "stream", "large"],

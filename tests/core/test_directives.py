@@ -13,6 +13,7 @@ from tiered_cache.core.directives import (
     read_ask,
     read_origin,
 )
+from tiered_cache.core.replay import TokenRate
 from tiered_cache.core.vocabulary import PLAIN, Ask
 
 SDK = (
@@ -112,6 +113,35 @@ def test_a_ttl_that_cannot_be_read_is_never_cached_instead_of_ignored(value):
     asked = read_ask(((b"x-tiered-cache-ttl", value),))
     assert asked.bypass == "bad-ttl"
     assert asked.ttl_s is None
+
+
+@pytest.mark.parametrize(
+    ("value", "replay"),
+    [
+        (b"instant", "instant"),
+        (b" as-recorded ", "as-recorded"),
+        (b"tokens_per_s=80", TokenRate(80.0)),
+        (b"tokens_per_s=1", TokenRate(1.0)),
+        (b"tokens_per_s=12.5", TokenRate(12.5)),
+        (b"tokens_per_s=100000", TokenRate(100_000.0)),
+    ],
+)
+def test_a_pace_is_read(value, replay):
+    assert read_ask(((b"x-tiered-cache-replay", value),)) == Ask(replay=replay)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"", b"slow", b"Instant", b"80", b"instant, instant", b"tokens_per_s=", b"tokens_per_s=0"),
+        *(b"tokens_per_s=0.999", b"tokens_per_s=100000.5", b"tokens_per_s=1e3", b"tokens_per_s=-1"),
+        *(b"tokens_per_s=nan", b"tokens_per_s=80\n", b"tokens_per_s=1000000"),
+    ],
+)
+def test_a_pace_that_cannot_be_read_is_never_cached_instead_of_ignored(value):
+    asked = read_ask(((b"x-tiered-cache-replay", value),))
+    assert asked.bypass == "bad-replay"
+    assert asked.replay is None
 
 
 @pytest.mark.parametrize("name", sorted(KEY_HEADERS))

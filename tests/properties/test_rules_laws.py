@@ -38,7 +38,14 @@ counts = st.integers(0, 2**63)
 amounts = st.integers(0, 10**18 - 1)
 keys = st.binary(max_size=64).map(CacheKey)
 names = st.sampled_from(
-    [*sorted(KEY_HEADERS), b"cache-control", b"if-none-match", b"x-tiered-cache-ttl", b"accept"]
+    [
+        *sorted(KEY_HEADERS),
+        b"cache-control",
+        b"if-none-match",
+        b"x-tiered-cache-replay",
+        b"x-tiered-cache-ttl",
+        b"accept",
+    ]
 )
 values = st.binary(max_size=24)
 lines = st.tuples(names | st.binary(max_size=12), values)
@@ -70,6 +77,7 @@ entries = st.builds(
     lifetime=lifetimes,
     origin_s=seconds,
     origin_request_id=st.binary(max_size=12),
+    timing=st.binary(max_size=12),
 )
 calls = st.builds(
     Call,

@@ -34,6 +34,7 @@ __all__ = [
     "read_stream",
     "refuse_head",
     "render",
+    "spoken",
     "stored_headers",
     "usage_of",
     "write_chunk",
@@ -86,6 +87,11 @@ def ends_stream(endpoint: str, event: Event) -> bool:
 def live(endpoint: str, event: Event, *, include_usage: bool) -> bytes:
     """What a live caller gets of an event: b"" withholds the usage chunk from one who did not ask for it."""
     return DIALECTS[endpoint].live(event, include_usage)
+
+
+def spoken(endpoint: str, event: Event) -> int:
+    """How many bytes of text an event of a stream adds to the answer; none of what only frames it."""
+    return DIALECTS[endpoint].spoken(event)
 
 
 def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None:

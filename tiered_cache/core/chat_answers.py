@@ -11,6 +11,7 @@ from tiered_cache.core.chat_synthesis import DONE
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body, unpadded
 from tiered_cache.core.raw_json import UnreadableError, members, members_or_none
+from tiered_cache.core.spoken import spoken_chat
 from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.vocabulary import Answer, Call, Refusal, Usage
 
@@ -69,6 +70,7 @@ CHAT_ANSWERS = AnswerDialect(
     read_stream=_read_stream,
     ends_stream=ends,
     render=render_chat,
+    spoken=spoken_chat,
     live=live_chat,
     usage_of=_usage_of,
     error_event=_error_event,

@@ -17,6 +17,7 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
         ends_stream: whether a stream is whole with this event.
         render: the bytes of an entry in a shape, with `usage.cost` 0 if asked so; None where that shape
             cannot be given so that an SDK could not tell.
+        spoken: how many bytes of text an event adds, by which a replay at a steady rate is timed.
         live: what a caller gets of an event as it comes; the flag says that it asked for the usage chunk.
         usage_of: what a body says it cost, or the first and the last event of a stream that speak of it.
         error_event: the event that ends a stream which cannot go on, for a message and a stable word.
@@ -30,6 +31,7 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
     read_stream: Callable[[Call, Sequence[Event]], Answer | Refusal]
     ends_stream: Callable[[Event], bool]
     render: Callable[[Entry, Shape, bool], bytes | None]
+    spoken: Callable[[Event], int]
     live: Callable[[Event, bool], bytes]
     usage_of: Callable[[Sequence[bytes]], Usage]
     error_event: Callable[[str, str], bytes]

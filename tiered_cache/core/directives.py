@@ -6,6 +6,7 @@ from math import inf, isfinite
 
 from msgspec import Struct
 
+from tiered_cache.core.replay import Replay, read_replay
 from tiered_cache.core.structured import TRUE, Bare, parse_dictionary
 from tiered_cache.core.validators import parse_if_none_match
 from tiered_cache.core.vocabulary import PLAIN, Ask, Headers
@@ -30,7 +31,8 @@ FOREIGN_PREFIXES = (b"x-portkey-", b"helicone-", b"x-litellm-", b"cf-aig-", b"x-
 
 OWN_PREFIX = b"x-tiered-cache-"
 _TTL = b"x-tiered-cache-ttl"
-_OWN = frozenset({_TTL, b"x-tiered-cache-variant"})
+_REPLAY = b"x-tiered-cache-replay"
+_OWN = frozenset({_TTL, _REPLAY, b"x-tiered-cache-variant"})
 
 TARGETED = (b"tieredcache-cache-control", b"cdn-cache-control")
 """Response fields that are meant for caches like us, nearest first (RFC 9213 §2.2)."""
@@ -119,6 +121,7 @@ def _read(told: list[tuple[bytes, bytes]], key_names: frozenset[bytes]) -> Ask:
     """Reads only what is there: some SDKs send a key field with each call."""
     said = _joined(told)
     ttl_s = _shortest_ttl(said.get(_TTL))
+    replay = read_replay(said[_REPLAY]) if _REPLAY in said else None
     control, tags = said.get(b"cache-control"), said.get(b"if-none-match")
     asked = PLAIN if control is None else _cache_control(control)
     whole = Ask(
@@ -131,9 +134,10 @@ def _read(told: list[tuple[bytes, bytes]], key_names: frozenset[bytes]) -> Ask:
         ttl_s,
         () if tags is None else parse_if_none_match(tags),
         b"" if key_names.isdisjoint(said) else _key_fields(said, key_names),
-        _bypass(said, ttl_s),
+        _bypass(said, ttl_s, replay),
         said.get(_RETRY, b"0") != b"0" and _is_retry(said[_RETRY]),
         _timeout(said.get(_TIMEOUT)),
+        replay,
     )
     return PLAIN if whole == PLAIN else whole
 
@@ -189,15 +193,17 @@ def _shortest_ttl(value: bytes | None) -> float | None:
     return None if None in asked else min(ttl for ttl in asked if ttl is not None)
 
 
-def _bypass(said: dict[bytes, bytes], ttl_s: float | None) -> str | None:
-    """Why these fields forbid caching: a foreign control, an unknown one of ours, a broken lifetime."""
+def _bypass(said: dict[bytes, bytes], ttl_s: float | None, replay: Replay | None) -> str | None:
+    """Why these fields forbid caching: a foreign control, an unknown one of ours, a broken value."""
     for name in said:
         if name.startswith(FOREIGN_PREFIXES):
             return "foreign-control"
         if name.startswith(OWN_PREFIX) and name not in _OWN:
             # A narrower scope or a tag that is not honoured would share or keep more than was asked for.
             return "unknown-control"
-    return "bad-ttl" if ttl_s is None and _TTL in said else None
+    if ttl_s is None and _TTL in said:
+        return "bad-ttl"
+    return "bad-replay" if replay is None and _REPLAY in said else None
 
 
 def _key_fields(said: dict[bytes, bytes], names: frozenset[bytes]) -> bytes:

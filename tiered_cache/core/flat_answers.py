@@ -71,6 +71,7 @@ def json_only(judge: Judge, render: Render = render_as_it_is) -> AnswerDialect:
         read_stream=_no_stream,
         ends_stream=_never_ends,
         render=render,
+        spoken=CHAT_ANSWERS.spoken,
         live=_as_it_comes,
         usage_of=CHAT_ANSWERS.usage_of,
         # These endpoints have OpenAI's errors and no streams of their own.

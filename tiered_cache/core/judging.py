@@ -12,6 +12,7 @@ from tiered_cache.core.sse import (
     is_plain,
     read_event,
     read_events,
+    says_something,
     with_data,
     without_comments,
     write_event,
@@ -89,7 +90,7 @@ def judged(
 
 def kept_events(events: Iterable[Event]) -> list[Event]:
     """The events of a stream that say something: no comments, no pings."""
-    return [event for event in events if event.data is not None and event.name != b"ping"]
+    return [event for event in events if says_something(event)]
 
 
 def stored_body(events: Iterable[Event]) -> bytes | None:

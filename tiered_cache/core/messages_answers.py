@@ -8,6 +8,7 @@ from tiered_cache.core.messages_assembly import assemble, ends, is_done_word
 from tiered_cache.core.messages_reading import read_message, read_usage, usage_of_members, usage_of_texts
 from tiered_cache.core.messages_rendering import render_messages
 from tiered_cache.core.raw_json import UnreadableError, members, members_or_none, quoted, string, write
+from tiered_cache.core.spoken import spoken_messages
 from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.vocabulary import Answer, Call, Refusal
 
@@ -67,6 +68,7 @@ MESSAGES_ANSWERS = AnswerDialect(
     read_stream=_read_stream,
     ends_stream=ends,
     render=render_messages,
+    spoken=spoken_messages,
     live=_live,
     usage_of=usage_of_texts,
     error_event=_error_event,

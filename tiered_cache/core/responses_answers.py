@@ -10,6 +10,7 @@ from tiered_cache.core.raw_json import NULL, UnreadableError, members, members_o
 from tiered_cache.core.responses_reading import read_response, read_usage, why_not_stored
 from tiered_cache.core.responses_rendering import live_responses, render_responses
 from tiered_cache.core.responses_stream import ends, is_told, told
+from tiered_cache.core.spoken import spoken_responses
 from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.vocabulary import Answer, Call, Refusal, Usage
 
@@ -80,6 +81,7 @@ RESPONSES_ANSWERS = AnswerDialect(
     read_stream=_read_stream,
     ends_stream=ends,
     render=render_responses,
+    spoken=spoken_responses,
     live=live_responses,
     usage_of=_usage_of,
     error_event=_error_event,

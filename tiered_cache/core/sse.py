@@ -106,6 +106,11 @@ def write_event(data: bytes, name: bytes = b"") -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name, data) if name else b"data: %b\n\n" % data
 
 
+def says_something(event: Event) -> bool:
+    """Whether it is a part of the answer: comments and pings pass live and are not stored."""
+    return event.data is not None and event.name != b"ping"
+
+
 def is_plain(event: Event) -> bool:
     """Whether it is one line of data and nothing else, written as usual."""
     return event.raw.startswith(b"data: ") and event.raw[6:-2] == event.data and event.raw.endswith(b"\n\n")

@@ -10,6 +10,8 @@ from typing import Literal, NewType, TypeAlias
 
 from msgspec import Struct
 
+from tiered_cache.core.replay import Replay
+
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 """Field lines in order; names lower-case."""
 
@@ -87,6 +89,7 @@ class Ask(Struct, frozen=True):
         bypass: reason why these headers forbid caching, or None.
         retry: the SDK marked this call as a retry (`x-stainless-retry-count` >= 1).
         read_timeout_s: `x-stainless-read-timeout`, the caller's own deadline.
+        replay: `x-tiered-cache-replay`, how fast a stored stream is to be given; None leaves it to the rule.
     """
 
     no_store: bool = False
@@ -101,6 +104,7 @@ class Ask(Struct, frozen=True):
     bypass: str | None = None
     retry: bool = False
     read_timeout_s: float | None = None
+    replay: Replay | None = None
 
 
 PLAIN = Ask()
@@ -248,6 +252,7 @@ class Entry(Struct, frozen=True, array_like=True):
         lifetime: windows from the fill; tiers keep the age.
         origin_s: how long the origin took, which is what a hit saves.
         origin_request_id: the origin's x-request-id, empty when it sent none.
+        timing: milliseconds before each event of a stream, two bytes for each; empty where not known.
     """
 
     endpoint: str
@@ -263,6 +268,7 @@ class Entry(Struct, frozen=True, array_like=True):
     lifetime: Lifetime
     origin_s: float
     origin_request_id: bytes = b""
+    timing: bytes = b""
 
 
 class Sealed(Struct, frozen=True):

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from tiered_cache.core.answers import error_event
 from tiered_cache.core.machine import State
+from tiered_cache.core.pace import pace
 from tiered_cache.core.policy import Profile, plan
 from tiered_cache.core.validators import matches
 from tiered_cache.core.vocabulary import (
@@ -24,8 +25,10 @@ from tiered_cache.engine.flight import Flight, Landing
 from tiered_cache.engine.ledger import Ledger, LedgerRow
 from tiered_cache.engine.lookup import Lookup
 from tiered_cache.engine.metering import metered
+from tiered_cache.engine.pacing import PacedBody
 from tiered_cache.engine.recording import LiveBody
 from tiered_cache.engine.store import Store
+from tiered_cache.tiers.base import Clock
 from tiered_cache.tiers.memory import Resident
 
 _UNMET = (
@@ -52,13 +55,15 @@ class Answering:
         ledger: where answers are booked.
         profile: whose rule has a word for some calls (`unstated`).
         linger_s: passed to flights whose live reader leaves.
+        clock: what paced answers are timed by.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, profile: Profile, linger_s: float) -> None:
+    def __init__(self, store: Store, ledger: Ledger, profile: Profile, linger_s: float, clock: Clock) -> None:
         self._store = store
         self._ledger = ledger
         self._profile = profile
         self._linger_s = linger_s
+        self._clock = clock
         self._ids = heads.RequestIds()
 
     def hit(self, request: Request, keyed: Keyed, resident: Resident, now: float) -> Response | None:
@@ -141,7 +146,11 @@ class Answering:
             saved_picousd=entry.usage.cost_picousd,
         )
         self.book(lookup.request, lookup.keyed, outcome, entry)
-        return self.give(lookup.request, entry, candidate.rendering, outcome)
+        response = self.give(lookup.request, entry, candidate.rendering, outcome)
+        if lookup.terms.replay != "instant" and lookup.keyed.call.stream and response.body:
+            steps = pace(entry, lookup.keyed.shape, candidate.rendering.body, lookup.terms.replay)
+            response.body = PacedBody(candidate.rendering.body, steps, self._clock)
+        return response
 
     def book(self, request: Request, keyed: Keyed, outcome: Outcome, entry: Entry) -> None:
         """Book what was answered from `entry`."""

@@ -89,7 +89,7 @@ class Cache:
         self._driver = Driver(
             self._store, self._flights, pump, self._background, parts.clock, config.linger_s
         )
-        self._answering = Answering(self._store, self.ledger, parts.profile, config.linger_s)
+        self._answering = Answering(self._store, self.ledger, parts.profile, config.linger_s, parts.clock)
         self._elements = Elements(self._store, self._driver, self._answering, parts.keyer)
         self._closed = False
 
@@ -216,7 +216,7 @@ class Cache:
     @staticmethod
     def _may_reuse(request: Request) -> bool:
         ask = request.ask
-        return not (ask.no_store or ask.no_cache or ask.bypass is not None)
+        return not (ask.no_store or ask.no_cache or ask.bypass is not None or ask.replay is not None)
 
     async def serve(self, request: Request, origin: Origin) -> Response:
         """The answer to `request`, from a tier, a running flight or `origin`.
@@ -270,6 +270,7 @@ class Cache:
             own_leader=closed,  # an answer to others says nothing of this credential
             forbidden=_forbidden(request, intended),
             detail=intended.detail,
+            replay="instant" if request.ask.replay is None else request.ask.replay,
         )
         start = State.START
         if keyed.elements and not terms.reload and terms.forbidden is None:

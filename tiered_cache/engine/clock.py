@@ -1,5 +1,6 @@
 """The system's clocks behind the `Clock` promise."""
 
+import asyncio
 import time
 
 
@@ -10,6 +11,10 @@ class SystemClock:
 
     monotonic = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds of the event loop's clock, which is the monotonic one."""
+        await asyncio.sleep(seconds)
 
 
 SYSTEM_CLOCK = SystemClock()

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from tiered_cache.core.freshness import Verdict, judge, stale_if_error_allowed
 from tiered_cache.core.machine import TERMINAL, Event, State, advance
+from tiered_cache.core.replay import Replay
 from tiered_cache.core.vocabulary import Fwd, Keyed, Origin, Rendering, Request
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.flight import Flight, FlightName, Flights, Landing, flight_name
@@ -32,6 +33,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         own_leader: only a flight whose leader has this caller's credential will do.
         forbidden: why it is not looked up at all, or None.
         detail: what the rule says of every such call.
+        replay: how fast a stored stream is given.
     """
 
     reload: bool = False
@@ -40,6 +42,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     own_leader: bool = False
     forbidden: str | None = None
     detail: str | None = None
+    replay: Replay = "instant"
 
 
 class Lookup:

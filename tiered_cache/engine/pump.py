@@ -165,6 +165,8 @@ class Pump:
         try:
             while (events := await self._next_events(flight, source)) is not None:
                 usage.note(events)
+                if not recording.passing:
+                    recording.arrivals.note(events, self._clock.monotonic())
                 # Judged before its last event is passed on: who saw the end finds the entry.
                 if landing is None and not recording.passing and _ends(endpoint, events):
                     landing = self._judge_last(flight, response, events)
@@ -249,7 +251,7 @@ class Pump:
         if reason is None and isinstance(read, Answer):
             ask, wall_s = flight.request.ask, self._clock.wall()
             life = lifetime(self._profile, flight.keyed.call, read, ask, wall_now_s=wall_s)
-            entry = replace(entry, lifetime=life)
+            entry = replace(entry, lifetime=life, timing=flight.recording.arrivals.timing())
             reason = None if life.fresh_s > 0 else Refusal("lifetime")
         if reason is not None:
             return self._refused(flight, response, raw, entry, reason)

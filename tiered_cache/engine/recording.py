@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from tiered_cache.core.answers import live
+from tiered_cache.core.replay import Arrivals
 from tiered_cache.core.sse import Event
 
 
@@ -12,16 +13,18 @@ class Recording:
 
     Attributes:
         events: what is held of it; grows while the stream runs.
+        arrivals: when they came, for who replays them at the origin's pace.
         dropped: how many events before those were read by everyone and let go.
         passing: it will not be stored, so that what was read need not be held.
         closed: nothing more will come.
         whole: the origin ended the stream by itself.
     """
 
-    __slots__ = ("_waiting", "closed", "dropped", "events", "passing", "size_bytes", "whole")
+    __slots__ = ("_waiting", "arrivals", "closed", "dropped", "events", "passing", "size_bytes", "whole")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.arrivals = Arrivals()
         self.dropped = 0
         self.passing = False
         self.size_bytes = 0

@@ -107,6 +107,10 @@ class VirtualClock:
         """Virtual seconds since the Unix epoch."""
         return self._epoch_s + self._loop.time()
 
+    async def sleep(self, seconds: float) -> None:
+        """Let the loop jump there."""
+        await asyncio.sleep(seconds)
+
 
 def run_virtual(main: Coroutine[Any, Any, _T]) -> _T:
     """Run a coroutine to its end in virtual time. Ctrl-C cancels it, as `asyncio.run` does."""

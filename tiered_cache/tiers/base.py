@@ -6,7 +6,7 @@ from tiered_cache.core.vocabulary import CacheKey, Found, Sealed
 
 
 class Clock(Protocol):
-    """Where time comes from: the system, a fake, or a virtual event loop."""
+    """Where time comes from, and what waits for it: the system, a fake, or a virtual event loop."""
 
     def monotonic(self) -> float:
         """Seconds that never run backwards; the origin is arbitrary."""
@@ -14,6 +14,10 @@ class Clock(Protocol):
 
     def wall(self) -> float:
         """Seconds since the Unix epoch; may jump."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once the monotonic clock has gone so far on."""
         ...
 
 

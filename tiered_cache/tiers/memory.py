@@ -131,7 +131,7 @@ class MemoryTier:
 
 def _weigh(key: CacheKey, entry: Entry) -> int:
     fields = sum(len(name) + len(value) + _FIELD_OVERHEAD_BYTES for name, value in entry.headers)
-    return ENTRY_OVERHEAD_BYTES + len(key) + len(entry.body) + fields
+    return ENTRY_OVERHEAD_BYTES + len(key) + len(entry.body) + len(entry.timing) + fields
 
 
 def _weigh_rendering(rendering: Rendering, entry: Entry) -> int:

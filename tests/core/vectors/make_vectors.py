@@ -159,6 +159,8 @@ HEADER_LINES = (
     [("x-unknown", "1")],
     [("x-tiered-cache-ttl", "60")],
     [("x-tiered-cache-ttl", "soon")],
+    [("x-tiered-cache-replay", "tokens_per_s=80")],
+    [("x-tiered-cache-replay", "slowly")],
     [("x-tiered-cache-scope", "user")],
     [("cache-control", "no-store, max-age=0")],
     *([(prefix.decode() + "cache", "1")] for prefix in FOREIGN_PREFIXES),

@@ -418,6 +418,11 @@ const KEY_HEADERS = [
 ];
 const FOREIGN = ["x-portkey-", "helicone-", "x-litellm-", "cf-aig-", "x-openrouter-", "x-bt-"];
 
+function isReplay(value) {
+  const rate = /^tokens_per_s=([0-9]{1,6}(?:\.[0-9]{1,3})?)$/.exec(value);
+  return rate ? Number(rate[1]) >= 1 && Number(rate[1]) <= 100000 : ["instant", "as-recorded"].includes(value);
+}
+
 function keyFields(headers) {
   const said = new Map();
   for (const [name, value] of headers) {
@@ -426,9 +431,10 @@ function keyFields(headers) {
   }
   for (const name of said.keys()) {
     if (startsWith(name, FOREIGN)) bypass("foreign-control");
-    if (name.startsWith("x-tiered-cache-") && !["x-tiered-cache-ttl", "x-tiered-cache-variant"].includes(name)) bypass("unknown-control");
+    if (name.startsWith("x-tiered-cache-") && !["x-tiered-cache-replay", "x-tiered-cache-ttl", "x-tiered-cache-variant"].includes(name)) bypass("unknown-control");
   }
   if (said.has("x-tiered-cache-ttl") && !said.get("x-tiered-cache-ttl").split(",").every((ttl) => /^[0-9]+$/.test(ttl.trim()))) bypass("bad-ttl");
+  if (said.has("x-tiered-cache-replay") && !isReplay(said.get("x-tiered-cache-replay"))) bypass("bad-replay");
   const present = KEY_HEADERS.filter((name) => said.has(name));
   return Buffer.concat(present.map((name) => {
     const value = Buffer.from(said.get(name));
