@@ -1,6 +1,7 @@
 """The two-tier response cache for LLM calls: pay once for equal calls, never get another call's answer."""
 
 from tiered_cache.core.explain import Comparison, Explanation
+from tiered_cache.core.rules import Gives, Match, Rule
 from tiered_cache.core.vocabulary import Origin, Outcome, Request, Response, Scope
 from tiered_cache.engine.blocking import BlockingCache
 from tiered_cache.engine.cache import Cache
@@ -29,6 +30,8 @@ __all__ = [
     "ConfigError",
     "DiskConfig",
     "Explanation",
+    "Gives",
+    "Match",
     "MemoryConfig",
     "MissingExtraError",
     "Origin",
@@ -42,6 +45,7 @@ __all__ = [
     "Request",
     "RequestError",
     "Response",
+    "Rule",
     "Scope",
     "TieredCacheError",
     "__version__",

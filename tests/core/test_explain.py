@@ -12,7 +12,7 @@ from tiered_cache.core.differences import differences
 from tiered_cache.core.directives import read_ask
 from tiered_cache.core.explain import compare, explain
 from tiered_cache.core.keys import Keyer, key_text
-from tiered_cache.core.policy import PROFILES
+from tiered_cache.core.profiles import PROFILES
 from tiered_cache.core.vocabulary import PLAIN, Ask, Request, Scope
 from tiered_cache.errors import RequestError
 
@@ -44,7 +44,7 @@ def test_a_plain_call_has_its_key_its_rule_and_its_lifetime():
     assert told.rule == told.lifetime.rule == "deterministic-alias"
     assert told.lifetime.fresh_s == 86_400
     assert json.loads(told.canonical) == CALL
-    assert {limit.rule: limit.fresh_s for limit in told.lifetime.at_most}["tool-call"] == 600
+    assert {limit.rule: limit.fresh_s for limit in told.lifetime.by_answer}["tool-call"] == 600
 
 
 def test_what_is_dropped_is_told_once_with_the_row_and_its_source():
@@ -94,7 +94,7 @@ def test_a_call_that_is_not_cached_says_why(fields, reason, keyed):
 def test_the_callers_ttl_and_what_it_left_open_are_told():
     assert explained(temperature=None).reason == "unstated"
     assert explained(ask=Ask(ttl_s=5.0)).lifetime.rule == "ttl"
-    assert "fallback-model" in {limit.rule for limit in explained(models=["a", "b"]).lifetime.at_most}
+    assert "fallback-model" in {limit.rule for limit in explained(models=["a", "b"]).lifetime.by_answer}
 
 
 def test_a_stream_is_edited_unless_it_asks_already():

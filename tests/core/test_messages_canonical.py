@@ -21,7 +21,8 @@ from tiered_cache.core.canonical.messages_tables import (
     ORIGIN_TOOLS,
     SEARCH_TOOLS,
 )
-from tiered_cache.core.policy import PROFILES, plan
+from tiered_cache.core.policy import plan
+from tiered_cache.core.profiles import PROFILES
 from tiered_cache.core.vocabulary import Bypass, Determinism
 
 TOOL = {"name": "f", "input_schema": {"type": "object", "properties": {"b": {}, "a": {}}}}

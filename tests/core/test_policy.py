@@ -2,19 +2,9 @@
 
 import pytest
 
-from tiered_cache.core.policy import (
-    ENDLESS_S,
-    PROFILES,
-    Caps,
-    Plan,
-    Profile,
-    Row,
-    is_dated,
-    lifetime,
-    plan,
-    unbounded,
-    undated,
-)
+from tiered_cache.core.models import is_dated, undated
+from tiered_cache.core.policy import Plan, lifetime, plan
+from tiered_cache.core.profiles import ENDLESS_S, PROFILES, Caps, Profile, Row, unbounded
 from tiered_cache.core.vocabulary import (
     PLAIN,
     Answer,

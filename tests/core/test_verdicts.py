@@ -8,7 +8,8 @@ import pytest
 from tiered_cache.core.answers import ends_stream, live, read_json, read_stream, render, usage_of
 from tiered_cache.core.canonical import Canonical, KeyOptions, canonicalise
 from tiered_cache.core.canonical.moderations import FIELDS as MODERATION_FIELDS
-from tiered_cache.core.policy import PROFILES, plan
+from tiered_cache.core.policy import plan
+from tiered_cache.core.profiles import PROFILES
 from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import Answer, Bypass, Call, Entry, Lifetime, Refusal, Usage
 

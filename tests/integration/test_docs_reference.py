@@ -20,7 +20,7 @@ from tiered_cache.core.canonical import json_form, reading
 from tiered_cache.core.canonical.router_tables import STATE_FIELDS
 from tiered_cache.core.directives import FOREIGN_PREFIXES, KEY_HEADERS
 from tiered_cache.core.eviction import LARGEST_SHARE
-from tiered_cache.core.policy import PROFILES, Caps, Profile
+from tiered_cache.core.profiles import PROFILES, Caps, Profile
 from tiered_cache.core.status import cache_status
 from tiered_cache.core.vocabulary import Fwd, Headers, Outcome, Response
 from tiered_cache.engine import cache as engine_cache
@@ -128,7 +128,7 @@ class Source:
 
 REASONING = {
     *("_bypass", "bypass_of", "bypass_told", "_forbidden", "_judge", "_judge_moderation", "_judge_ranking"),
-    *("_lenient_detail", "_problem", "why_never", "why_not"),
+    *("_lenient_detail", "_problem", "_rule_detail", "why_never", "why_not"),
 }
 """Functions that return a reason word or None."""
 

@@ -13,7 +13,8 @@ from tiered_cache.core.accounting import PICO, picousd, usd_text
 from tiered_cache.core.codec import seal, unseal
 from tiered_cache.core.directives import FOREIGN_PREFIXES, KEY_HEADERS, read_ask, read_origin
 from tiered_cache.core.freshness import Verdict, judge
-from tiered_cache.core.policy import PROFILES, lifetime, plan, unbounded
+from tiered_cache.core.policy import lifetime, plan
+from tiered_cache.core.profiles import PROFILES, unbounded
 from tiered_cache.core.status import cache_status
 from tiered_cache.core.structured import is_list, parse_dictionary
 from tiered_cache.core.validators import make_etag, matches, parse_if_none_match

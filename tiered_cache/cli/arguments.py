@@ -1,11 +1,13 @@
 """Values that several verbs read from the command line."""
 
 import argparse
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiered_cache.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tiered_cache.gateway.config import GatewayConfig
 
 _PREFIXES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _UNITS = {"": 1, "b": 1} | {name + end: size for name, size in _PREFIXES.items() for end in ("", "b", "ib")}
@@ -30,13 +32,17 @@ def size_bytes(text: str) -> int | None:
     return int(number) * factor
 
 
-@contextmanager
-def deep_nesting_refused(file: Path) -> Generator[None]:
-    """The parser of TOML overflows the stack on text nested a thousand deep. Raises ConfigError."""
+def config_file(path: Path) -> "GatewayConfig":
+    """The configuration in a TOML file, not yet checked. Raises ConfigError."""
+    from tiered_cache.gateway.config import read_config  # noqa: PLC0415  # only where a file is named
+
     try:
-        yield
+        return read_config(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except RecursionError:
-        raise ConfigError(f"{file}: its values are nested too deeply") from None
+        # The parser of TOML overflows the stack on text nested a thousand deep.
+        raise ConfigError(f"{path}: its values are nested too deeply") from None
 
 
 def seconds(text: str) -> int:

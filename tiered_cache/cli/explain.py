@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tiered_cache.cli.arguments import config_file
 from tiered_cache.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     from tiered_cache.core.keys import Keyer
     from tiered_cache.core.vocabulary import Headers, Request
+    from tiered_cache.engine.config import CacheConfig
 
 SECRET_VARIABLE = "TIERED_CACHE_SECRET"  # noqa: S105  # the variable's name, not its value
 TEST_SECRET = "published test secret, never use it"  # noqa: S105  # published with the golden vectors
@@ -31,7 +33,8 @@ def register(
         description=(
             "Show what the cache makes of a request body: canonical form, what is not in the key and why, "
             "rule, lifetime, edits, key. With OTHER: where the two differ. The key is made with "
-            "TIERED_CACHE_SECRET if that is set, else with the published test secret."
+            "TIERED_CACHE_SECRET if that is set, else with the secret of --config, else with the published "
+            "test secret."
         ),
     )
     parser.add_argument("request", metavar="REQUEST", help="file with a request body, - for standard input")
@@ -49,6 +52,12 @@ def register(
         type=_header,
         metavar="'NAME: VALUE'",
         help="a header field of the call; may be repeated",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="take rules, profile, tenants of this TOML file's [cache]"
+    )
+    parser.add_argument(
+        "--tenant", metavar="NAME", help="who asks, instead of the tenant of the credential in a header field"
     )
     parser.add_argument("--json", action="store_true", help="JSON for tools instead of a page for people")
     parser.set_defaults(run=run)
@@ -69,16 +78,18 @@ def run(args: argparse.Namespace) -> int:
 def _one(args: argparse.Namespace) -> None:
     from tiered_cache.cli.explain_view import show_explanation  # noqa: PLC0415  # a verb loads only what it runs
     from tiered_cache.core.explain import explain  # noqa: PLC0415
-    from tiered_cache.core.policy import PROFILES  # noqa: PLC0415
+    from tiered_cache.engine.build import profile_of  # noqa: PLC0415
 
-    keyer = _keyer()
-    request = _request(args.request, args, keyer)
-    told = explain(keyer, PROFILES["balanced"], request)
+    config = _config(args.config)
+    keyer = _keyer(config)
+    request = _request(args.request, args, keyer, config)
+    told = explain(keyer, profile_of(config), request)
+    circumstances = _circumstances(request, args, config)
     if args.json:
         _print_json(told)
-        print(f"the key is made with {_circumstances(request)}", file=sys.stderr)
+        print(f"the key is made with {circumstances}", file=sys.stderr)
     else:
-        show_explanation(told, args.path, _circumstances(request))
+        show_explanation(told, args.path, circumstances)
 
 
 def _two(args: argparse.Namespace) -> None:
@@ -87,8 +98,10 @@ def _two(args: argparse.Namespace) -> None:
 
     if args.request == args.other == "-":
         raise ConfigError("only one of the two requests can be standard input: name a file for the other")
-    keyer = _keyer()
-    told = compare(keyer, _request(args.request, args, keyer), _request(args.other, args, keyer))
+    config = _config(args.config)
+    keyer = _keyer(config)
+    requests = (_request(name, args, keyer, config) for name in (args.request, args.other))
+    told = compare(keyer, *requests)
     if args.json:
         _print_json(told)
     else:
@@ -101,22 +114,39 @@ def _print_json(told: object) -> None:
     print(json.format(json.encode(told), indent=2).decode())
 
 
-def _keyer() -> "Keyer":
+def _config(file: Path | None) -> "CacheConfig":
+    """The engine's configuration in a file; without one the defaults. Raises ConfigError."""
+    from tiered_cache.engine.config import CacheConfig  # noqa: PLC0415
+    from tiered_cache.engine.rule_checks import check_rules  # noqa: PLC0415
+
+    if file is None:
+        return CacheConfig()
+    config = config_file(file).cache
+    check_rules(config.rules)
+    return config
+
+
+def _keyer(config: "CacheConfig") -> "Keyer":
+    from tiered_cache.core.canonical import KeyOptions  # noqa: PLC0415
     from tiered_cache.core.keys import Keyer  # noqa: PLC0415
 
-    return Keyer((os.environ.get(SECRET_VARIABLE) or TEST_SECRET).encode())
+    secret = os.environ.get(SECRET_VARIABLE) or config.secret or TEST_SECRET
+    return Keyer(secret.encode(), KeyOptions(identity_fields=config.identity_fields))
 
 
-def _request(name: str, args: argparse.Namespace, keyer: "Keyer") -> "Request":
+def _request(name: str, args: argparse.Namespace, keyer: "Keyer", config: "CacheConfig") -> "Request":
     from tiered_cache.core.vocabulary import Request, Scope  # noqa: PLC0415
-    from tiered_cache.engine.callers import Callers  # noqa: PLC0415
+    from tiered_cache.engine.callers import Callers, key_header_names  # noqa: PLC0415
     from tiered_cache.engine.credentials import Credentials  # noqa: PLC0415
 
     path, _, query_text = args.path.partition("?")
     query = query_text.encode()
     headers: Headers = tuple(args.header)
-    caller = Callers(Credentials(keyer, TEST_ORIGIN, {}), frozenset()).read(headers, query)
-    scope = Scope(TEST_TENANT, TEST_ORIGIN) if caller.scope is None else caller.scope
+    credentials = Credentials(keyer, TEST_ORIGIN, config.tenants)
+    caller = Callers(credentials, key_header_names(config)).read(headers, query)
+    scope = caller.scope
+    if args.tenant is not None or scope is None:
+        scope = Scope(args.tenant or TEST_TENANT, TEST_ORIGIN)
     return Request(_endpoint(path), _body(name), scope, headers, query, caller.ask)
 
 
@@ -135,13 +165,15 @@ def _body(name: str) -> bytes:
         raise ConfigError(f"{name} cannot be read: {error.strerror}") from error
 
 
-def _circumstances(request: "Request") -> str:
+def _circumstances(request: "Request", args: argparse.Namespace, config: "CacheConfig") -> str:
     """What the key depends on beside the request: which secret, which partition."""
-    own = bool(os.environ.get(SECRET_VARIABLE))
-    secret = f"the secret in {SECRET_VARIABLE}" if own else "the published test secret"
+    secret = "the published test secret" if config.secret is None else "the secret of the file"
+    if os.environ.get(SECRET_VARIABLE):
+        secret = f"the secret in {SECRET_VARIABLE}"
     scope = request.scope
-    named = scope is not None and scope.tenant == TEST_TENANT
-    tenant = f"tenant {TEST_TENANT}" if named else "the tenant of the credential given"
+    assert scope is not None
+    derived = args.tenant is None and scope.credential
+    tenant = "the tenant of the credential given" if derived else f"tenant {scope.tenant}"
     return f"{secret}, {tenant}, origin {TEST_ORIGIN}"
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import json
 
-from tiered_cache.core.explain import Comparison, Explanation, Lasting
+from tiered_cache.core.explain import Comparison, Explanation
+from tiered_cache.core.lasting import Lasting
 
 _EXCERPT = 64
 """Characters of a value that a table shows."""
@@ -115,10 +116,12 @@ def _facts(told: Explanation, circumstances: str) -> Iterator[tuple[str, str]]:
 
 def _lasting(lasting: Lasting) -> Iterator[tuple[str, str]]:
     yield "fresh", f"{duration(lasting.fresh_s)} ({lasting.rule})"
+    if lasting.stale_while_revalidate_s:
+        yield "", f"and {duration(lasting.stale_while_revalidate_s)} more while a newer answer is fetched"
     if lasting.stale_if_error_s:
         yield "", f"and {duration(lasting.stale_if_error_s)} more while the origin fails"
-    for number, limit in enumerate(lasting.at_most):
-        yield "" if number else "at most", f"{duration(limit.fresh_s)} ({limit.rule})"
+    for number, limit in enumerate(lasting.by_answer):
+        yield "" if number else "by answer", f"{duration(limit.fresh_s)} ({limit.rule})"
 
 
 def _pretty(text: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tiered_cache.cli.arguments import deep_nesting_refused, size_bytes
+from tiered_cache.cli.arguments import config_file, size_bytes
 from tiered_cache.engine.config import CacheConfig, DiskConfig, MemoryConfig
 from tiered_cache.errors import ConfigError
 
@@ -78,7 +78,7 @@ def _engine_config(args: argparse.Namespace) -> Generator[CacheConfig]:
     """The engine's configuration; its disk tier lives in a folder that is removed afterwards."""
     config = CacheConfig(profile="unbounded", memory=MemoryConfig(capacity_bytes=None))
     if args.config is not None:
-        config = _read_config(args.config)
+        config = config_file(args.config).cache
     if args.capacity is not _UNSET:
         config = msgspec.structs.replace(config, memory=MemoryConfig(capacity_bytes=args.capacity))
     if args.disk is None and config.disk is None:
@@ -88,16 +88,6 @@ def _engine_config(args: argparse.Namespace) -> Generator[CacheConfig]:
     with tempfile.TemporaryDirectory(prefix="replay-", dir=parent) as folder:
         disk = DiskConfig(directory=folder) if config.disk is None else config.disk
         yield msgspec.structs.replace(config, disk=msgspec.structs.replace(disk, directory=folder))
-
-
-def _read_config(file: Path) -> CacheConfig:
-    from tiered_cache.gateway.config import read_config  # noqa: PLC0415
-
-    try:
-        with deep_nesting_refused(file):
-            return read_config(file.read_bytes(), str(file)).cache
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
 
 
 def _existing(directory: Path) -> Path:

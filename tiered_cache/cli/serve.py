@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from tiered_cache.cli.arguments import deep_nesting_refused, seconds, size_bytes
-from tiered_cache.errors import ConfigError
+from tiered_cache.cli.arguments import config_file, seconds, size_bytes
 
 if TYPE_CHECKING:
     from tiered_cache.gateway.config import GatewayConfig
@@ -73,19 +72,8 @@ def configured(args: argparse.Namespace) -> "GatewayConfig":
     """The configuration that file, flags and environment make together. Raises ConfigError."""
     from tiered_cache.gateway.config import GatewayConfig, check, with_environment  # noqa: PLC0415
 
-    config = GatewayConfig() if args.config is None else _from_file(args.config)
+    config = GatewayConfig() if args.config is None else config_file(args.config)
     return check(with_environment(_with_cache_flags(_with_flags(config, args), args), os.environ))
-
-
-def _from_file(path: Path) -> "GatewayConfig":
-    from tiered_cache.gateway.config import read_config  # noqa: PLC0415
-
-    try:
-        toml = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    with deep_nesting_refused(path):
-        return read_config(toml, str(path))
 
 
 def _with_flags(config: "GatewayConfig", args: argparse.Namespace) -> "GatewayConfig":

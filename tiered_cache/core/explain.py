@@ -7,8 +7,10 @@ from tiered_cache.core.canonical.catalogue import Catalogue, catalogue_of
 from tiered_cache.core.differences import Difference, differences, text_of
 from tiered_cache.core.directives import KEY_HEADERS, read_key_fields
 from tiered_cache.core.keys import Keyer, key_text
-from tiered_cache.core.policy import Profile, lifetime, plan
-from tiered_cache.core.vocabulary import Answer, Ask, Bypass, Call, ContentClass, Keyed, Request, Usage
+from tiered_cache.core.lasting import Lasting, lasting_of
+from tiered_cache.core.policy import plan
+from tiered_cache.core.profiles import Profile
+from tiered_cache.core.vocabulary import Bypass, Call, Keyed, Request
 
 _USAGE = "the origin says what a stream costs only if asked"
 _NULL = "null is absent"
@@ -29,34 +31,6 @@ class Dropped(Struct, frozen=True):
     source: str
 
 
-class Limit(Struct, frozen=True):
-    """A ceiling that only the answer can tell.
-
-    Attributes:
-        rule: what the answer would have to be.
-        fresh_s: how long it would be used then.
-    """
-
-    rule: str
-    fresh_s: float
-
-
-class Lasting(Struct, frozen=True):
-    """How long an answer to this call would be used.
-
-    Attributes:
-        fresh_s, stale_while_revalidate_s, stale_if_error_s: as in `Lifetime`.
-        rule: what decided: a row, a ceiling, or `ttl`.
-        at_most: shorter lifetimes of answers of some kinds.
-    """
-
-    fresh_s: float
-    stale_while_revalidate_s: float
-    stale_if_error_s: float
-    rule: str
-    at_most: tuple[Limit, ...] = ()
-
-
 class Edit(Struct, frozen=True):
     """A member that is set in the body that the origin gets."""
 
@@ -73,7 +47,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
         cacheable: its answer may be looked up and stored.
         reason: word of `Cache-Status`: why not, or what the caller left open (`unstated`).
         dropped: what is not in the canonical form.
-        rule: row of the lifetime table, or `bypass`.
+        rule: the operator's rule or the row of the lifetime table, or `bypass`.
         lifetime: None where nothing is stored.
         edits: made to the body on the way to the origin.
         canonical: the canonical text; None where the body has none.
@@ -112,8 +86,9 @@ def explain(keyer: Keyer, profile: Profile, request: Request) -> Explanation:
     refused = _refusal(request, keyed)
     if call is None or refused is not None:
         return _explanation(keyed, form, request, reason=refused, rule="bypass")
-    planned = plan(profile, call)
-    lasting = _lasting(profile, call, request.ask) if planned.store else None
+    tenant = "" if request.scope is None else request.scope.tenant
+    planned = plan(profile, call, tenant)
+    lasting = lasting_of(profile, call, request.ask, tenant, keyed) if planned.store else None
     reason = planned.detail
     if lasting is None and reason is None:  # the row stores nothing, or the caller's ttl is zero
         reason = "ttl" if planned.store else planned.rule
@@ -192,25 +167,6 @@ def _dropped(notes: tuple[str, ...], tables: Catalogue) -> tuple[Dropped, ...]:
         path, _, why = note.rpartition(": ")
         found.append(Dropped(path, why, _NULL_SOURCE if why == _NULL else tables.source(note)))
     return tuple(found)
-
-
-def _lasting(profile: Profile, call: Call, ask: Ask) -> Lasting | None:
-    """None where the ceilings or the caller leave nothing."""
-    usual = lifetime(profile, call, _answer(call), ask)
-    if usual.fresh_s <= 0:
-        return None
-    fallback = _answer(call, short_lived=bool(call.fallback_models))
-    answers = (_answer(call, searched=True), fallback, _answer(call, result_urls=True))
-    kinds = (_answer(call, ContentClass.TOOL_CALL), *answers)
-    lasts = [lifetime(profile, call, answer, ask) for answer in kinds]
-    limits = [Limit(one.rule, one.fresh_s) for one in lasts if one.fresh_s < usual.fresh_s]
-    windows = usual.stale_while_revalidate_s, usual.stale_if_error_s
-    return Lasting(usual.fresh_s, *windows, usual.rule, tuple(limits))
-
-
-def _answer(call: Call, kind: ContentClass = ContentClass.CHAT, **told: bool) -> Answer:
-    """An answer of which nothing is known but its kind."""
-    return Answer("json", b"", False, False, kind, call.model, Usage(), **told)
 
 
 def _beside_body(first: dict[str, str], second: dict[str, str]) -> tuple[Difference, ...]:

@@ -2,7 +2,7 @@
 
 import re
 
-from tiered_cache.core.policy import undated
+from tiered_cache.core.models import undated
 from tiered_cache.core.raw_json import parses
 from tiered_cache.core.reading import Choice, Reading
 from tiered_cache.core.vocabulary import Call

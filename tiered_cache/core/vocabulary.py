@@ -149,6 +149,7 @@ class Call(Struct, frozen=True, gc=False):
         bypass: reason word why this call is never cached (side effects, state, unresolved model), or None.
         fallback_models: the `models` list, in order.
         vectors: of embeddings, how they are to be written.
+        tools: it brings tools.
     """
 
     endpoint: str
@@ -164,6 +165,7 @@ class Call(Struct, frozen=True, gc=False):
     bypass: str | None = None
     fallback_models: tuple[str, ...] = ()
     vectors: Vectors = "float"
+    tools: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -365,6 +367,7 @@ class Answer(Struct, frozen=True):
         searched: it names sources, so the origin searched, whether the call looked like it or not.
         expires_at_s: earliest instant at which something in it ends (`expires_at`, signed URLs), unix time.
         result_urls: it holds a result URL, or something else that ends, without an instant (at most 10 min).
+        media_type: of the origin's response, lower-case, without parameters; empty where it is not known.
     """
 
     form: Form
@@ -378,6 +381,7 @@ class Answer(Struct, frozen=True):
     searched: bool = False
     expires_at_s: float | None = None
     result_urls: bool = False
+    media_type: str = ""
 
 
 class Refusal(Struct, frozen=True):

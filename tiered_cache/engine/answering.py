@@ -5,10 +5,10 @@ from msgspec import Struct
 from tiered_cache.core.answers import error_event
 from tiered_cache.core.machine import State
 from tiered_cache.core.pace import pace
-from tiered_cache.core.policy import Profile, plan
+from tiered_cache.core.policy import plan
+from tiered_cache.core.profiles import Profile
 from tiered_cache.core.validators import matches
 from tiered_cache.core.vocabulary import (
-    Call,
     Entry,
     Fwd,
     Headers,
@@ -91,7 +91,7 @@ class Answering:
             kind="hit",
             tier="L1",
             ttl_s=entry.lifetime.fresh_s - age_s,
-            detail=self._detail(keyed.call),
+            detail=self._detail(request, keyed),
             age_s=age_s,
             saved_picousd=entry.usage.cost_picousd,
         )
@@ -102,8 +102,8 @@ class Answering:
         return head
 
     def _row(self, request: Request, keyed: Keyed, outcome: Outcome) -> LedgerRow:
-        tenant = "" if request.scope is None else request.scope.tenant
-        return self._ledger.row(tenant, keyed.call.model, outcome.tier or "origin", outcome.kind)
+        tier = outcome.tier or "origin"
+        return self._ledger.row(tenant_of(request), keyed.call.model, tier, outcome.kind)
 
     def finish(self, state: State, lookup: Lookup) -> Response:
         """The response of a lookup that ended in `state`."""
@@ -125,8 +125,8 @@ class Answering:
         )
         return Response(504, lines, _UNMET)
 
-    def _detail(self, call: Call) -> str | None:
-        return plan(self._profile, call).detail
+    def _detail(self, request: Request, keyed: Keyed) -> str | None:
+        return plan(self._profile, keyed.call, tenant_of(request)).detail
 
     def _from_store(self, state: State, lookup: Lookup) -> Response:
         candidate = lookup.served
@@ -141,7 +141,7 @@ class Answering:
             fwd="stale" if fell_back else None,
             fwd_status=status if fell_back else None,
             ttl_s=left_s,
-            detail="stale-if-error" if fell_back else self._detail(lookup.keyed.call),
+            detail="stale-if-error" if fell_back else self._detail(lookup.request, lookup.keyed),
             age_s=candidate.age_s,
             saved_picousd=entry.usage.cost_picousd,
         )
@@ -247,8 +247,7 @@ class Answering:
 
     def forwarded(self, request: Request, model: str, response: Response, outcome: Outcome) -> Response:
         """What a call that is not cached gets: the origin's answer with our Cache-Status."""
-        tenant = "" if request.scope is None else request.scope.tenant
-        row = self._ledger.row(tenant, model, "origin", "bypass")
+        row = self._ledger.row(tenant_of(request), model, "origin", "bypass")
         self._ledger.count("bypass", outcome.detail or "")
 
         def book(usage: Usage) -> None:
@@ -258,6 +257,11 @@ class Answering:
 
         response = metered(request.endpoint, response, book)
         return Response(response.status, heads.led(response.headers, outcome, None), response.body, outcome)
+
+
+def tenant_of(request: Request) -> str:
+    """The name of the tenant that asks; empty where there is none."""
+    return "" if request.scope is None else request.scope.tenant
 
 
 def _fwd(lookup: Lookup) -> Fwd:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from tiered_cache.core.canonical import KeyOptions
 from tiered_cache.core.keys import Keyer
-from tiered_cache.core.policy import PROFILES, Profile, unbounded
+from tiered_cache.core.profiles import PROFILES, Profile, unbounded
+from tiered_cache.core.rules import named
 from tiered_cache.engine.checks import check_cache
 from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
 from tiered_cache.errors import ConfigError
@@ -45,14 +46,19 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
     check_cache(config)
     config = _with_whole_path(config)
     keyer = Keyer(_secret(config), KeyOptions(identity_fields=config.identity_fields))
-    profile = unbounded() if config.profile == "unbounded" else PROFILES[config.profile]
     lower: list[GuardedTier] = []
     if config.disk is not None:
         lower.append(_guarded_disk(config.disk, clock))
     if config.redis is not None:
         lower.append(_guarded_redis(config.redis, clock))
     memory = MemoryTier(config.memory.capacity_bytes, clock)
-    return Parts(config, clock, keyer, profile, memory, tuple(lower))
+    return Parts(config, clock, keyer, profile_of(config), memory, tuple(lower))
+
+
+def profile_of(config: CacheConfig) -> Profile:
+    """The lifetime table asked for, with the operator's rules before it."""
+    profile = unbounded() if config.profile == "unbounded" else PROFILES[config.profile]
+    return replace(profile, rules=named(config.rules))
 
 
 def _with_whole_path(config: CacheConfig) -> CacheConfig:

@@ -23,10 +23,10 @@ from tiered_cache.core.vocabulary import (
     Scope,
     Usage,
 )
-from tiered_cache.engine.answering import Answering
+from tiered_cache.engine.answering import Answering, tenant_of
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.build import Parts, build
-from tiered_cache.engine.callers import Callers
+from tiered_cache.engine.callers import Callers, key_header_names
 from tiered_cache.engine.calls import CallResult, Fetch, call
 from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.engine.config import CacheConfig
@@ -72,8 +72,7 @@ class Cache:
         self._keyer = parts.keyer
         self._profile = parts.profile
         self._credentials = Credentials(parts.keyer, config.origin_id, config.tenants)
-        key_headers = frozenset(name.lower().encode() for name in config.key_headers)
-        self._callers = Callers(self._credentials, key_headers)
+        self._callers = Callers(self._credentials, key_header_names(config))
         self._background = Background(config.pending_writes)
         self._store = Store(parts.memory, parts.lower, self._background, self.ledger, parts.clock)
         self._flights = Flights()
@@ -261,7 +260,7 @@ class Cache:
     async def _beyond_memory(
         self, request: Request, keyed: Keyed, origin: Origin
     ) -> Response | BaseException | Bypass:
-        intended = plan(self._profile, keyed.call)
+        intended = plan(self._profile, keyed.call, tenant_of(request))
         closed = self._credentials.is_closed(request.scope, self._monotonic())
         terms = Terms(
             reload=request.ask.no_cache or closed,

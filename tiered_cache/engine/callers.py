@@ -5,6 +5,7 @@ from msgspec import Struct
 from tiered_cache.core.directives import HARMLESS, OWN_PREFIX, read_ask
 from tiered_cache.core.memo import RecentMap
 from tiered_cache.core.vocabulary import Ask, Headers, Scope
+from tiered_cache.engine.config import CacheConfig
 from tiered_cache.engine.credentials import CREDENTIAL_FIELDS, Credentials
 
 _MEMO_BYTES = 2**20
@@ -58,6 +59,11 @@ class Callers:
         weight = _OVERHEAD_BYTES + sum(len(name) + len(value) for name, value in told)
         arriving = _end_to_end(told)
         return Caller(self._credentials.scope(arriving, query), read_ask(arriving, self._key_headers), weight)
+
+
+def key_header_names(config: CacheConfig) -> frozenset[bytes]:
+    """The operator's further key fields as `Callers` takes them."""
+    return frozenset(name.lower().encode() for name in config.key_headers)
 
 
 def _end_to_end(told: Headers) -> Headers:

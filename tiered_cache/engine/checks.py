@@ -5,6 +5,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
+from tiered_cache.engine.rule_checks import check_rules
 from tiered_cache.errors import ConfigError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -25,6 +26,7 @@ def check_cache(config: CacheConfig) -> None:
         if not _FIELD_NAME.fullmatch(name):
             raise ConfigError("key_headers: each must be the name of a header field, such as x-team")
     _check_tenants(config.tenants)
+    check_rules(config.rules)
     if config.disk is not None:
         _check_disk(config.disk)
     if config.redis is not None:

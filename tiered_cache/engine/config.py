@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct
 
+from tiered_cache.core.rules import Rule
+
 MASK = "***"
 
 _LOGIN = re.compile(r"(?<=://).*(?=@)|(?<=password=)[^&]*")
@@ -80,6 +82,7 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         secret: seeds every key; needed with Redis, made at first use for disk alone, random for memory alone.
         origin_id: name of the upstream in the partition.
         profile: built-in lifetime table.
+        rules: of the operator's own, before that table; the first that covers a call decides.
         identity_fields: whether `user`, `metadata` and the like join the key.
         key_headers: further request header fields that join the key.
         tenants: SHA-256 (hex) of a key, without `Bearer `, to the name of its tenant.
@@ -92,6 +95,7 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     secret: str | None = None
     origin_id: str = "default"
     profile: Literal["balanced", "strict", "aggressive", "unbounded"] = "balanced"
+    rules: tuple[Rule, ...] = ()
     identity_fields: Literal["drop", "key"] = "drop"
     key_headers: tuple[str, ...] = ()
     tenants: dict[str, str] = {}

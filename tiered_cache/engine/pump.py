@@ -8,7 +8,8 @@ from tiered_cache.core.answers import ends_stream, read_json, read_stream, refus
 from tiered_cache.core.canonical import USAGE_ON_REQUEST, with_usage_requested
 from tiered_cache.core.directives import read_origin
 from tiered_cache.core.embeddings_parts import split, weigh_inputs
-from tiered_cache.core.policy import Profile, lifetime
+from tiered_cache.core.policy import lifetime
+from tiered_cache.core.profiles import Profile
 from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import (
     Answer,
@@ -249,8 +250,7 @@ class Pump:
         entry = _entry(flight.keyed, response, read, raw, took_s)
         reason = refusal or self._refusal(flight, read)
         if reason is None and isinstance(read, Answer):
-            ask, wall_s = flight.request.ask, self._clock.wall()
-            life = lifetime(self._profile, flight.keyed.call, read, ask, wall_now_s=wall_s)
+            life = self._lifetime(flight, response, read)
             entry = replace(entry, lifetime=life, timing=flight.recording.arrivals.timing())
             reason = None if life.fresh_s > 0 else Refusal("lifetime")
         if reason is not None:
@@ -258,6 +258,18 @@ class Pump:
         resident = self._fill(flight, entry)
         self._ledger.count("stored")
         return Landing(response.status, response.headers, raw, entry, stored=True, resident=resident)
+
+    def _lifetime(self, flight: Flight, response: Response, answer: Answer) -> Lifetime:
+        media_type = field(response.headers, b"content-type").partition(b";")[0].strip().lower()
+        return lifetime(
+            self._profile,
+            flight.keyed.call,
+            replace(answer, media_type=media_type.decode("latin-1")),
+            flight.request.ask,
+            tenant=flight.scope.tenant,
+            key=flight.keyed.key,
+            wall_now_s=self._clock.wall(),
+        )
 
     def _fill(self, flight: Flight, entry: Entry) -> Resident | None:
         """Keep the answer; of a batch each element's, but those of which something newer was stored."""

@@ -8,11 +8,12 @@ from tiered_cache.core.canonical.facts import (
     bypass_told,
     fallbacks_of,
     field_searches,
+    has_tools,
     model_searches,
 )
 from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.router_tables import SEARCH_FIELDS, STATE_FIELDS
-from tiered_cache.core.canonical.tool_memo import PlainFacts, ToolFacts, ToolMemo
+from tiered_cache.core.canonical.tool_memo import NO_TOOLS, PlainFacts, ToolFacts, ToolMemo
 from tiered_cache.core.vocabulary import Call, Determinism
 
 ENDPOINT = "chat/completions"
@@ -22,7 +23,7 @@ _JSON_MEMBERS = ("json", "json_object")
 _TELLING = {
     *SEARCH_FIELDS,
     *STATE_FIELDS,
-    *("n", "models", "stream_options", "store"),
+    *("n", "models", "stream_options", "store", "functions"),
     *("response_format", "guided_json", "structured_outputs"),
 }
 """Members without which the facts read from them have their defaults."""
@@ -46,7 +47,8 @@ def read_call(
     stream, tier = body.get("stream") is True, body.get("service_tier")
     if _TELLING.isdisjoint(body):  # most calls say nothing but model, temperature and stream
         determinism, remote_urls = _determinism(body, 1), messages.remote_urls
-        told = (model, stream, tier, determinism, tools.web_search, tools.by_origin, remote_urls)
+        brings = tools is not NO_TOOLS
+        told = (model, stream, tier, determinism, tools.web_search, tools.by_origin, remote_urls, brings)
         return _plain_call(told) if seen is None else seen.call(told, _plain_call)
     choices = _choices(body)
     fallbacks = fallbacks_of(body)
@@ -63,12 +65,13 @@ def read_call(
         remote_urls=messages.remote_urls,
         bypass=bypass_of(model, by_origin=tools.by_origin) or bypass_told(body, fallbacks, STATE_FIELDS),
         fallback_models=fallbacks,
+        tools=has_tools(body),
     )
 
 
 def _plain_call(told: PlainFacts) -> Call:
     """The facts of a call that says nothing more."""
-    model, stream, tier, determinism, searches, by_origin, remote_urls = told
+    model, stream, tier, determinism, searches, by_origin, remote_urls, brings = told
     return Call(
         endpoint=ENDPOINT,
         model=model,
@@ -78,6 +81,7 @@ def _plain_call(told: PlainFacts) -> Call:
         web_search=searches or model_searches(model),
         remote_urls=remote_urls,
         bypass=bypass_of(model, by_origin=by_origin),
+        tools=brings,
     )
 
 

@@ -23,6 +23,12 @@ def fallbacks_of(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(models)
 
 
+def has_tools(body: dict[str, Any]) -> bool:
+    """Whether the call brings tools, by their old name too."""
+    # A settled list is a written text that stands for at least one tool.
+    return bool(body.get("tools") or body.get("functions"))
+
+
 def field_searches(body: dict[str, Any], fallbacks: tuple[str, ...]) -> bool:
     """Whether a field or a fallback model lets the origin search the web."""
     asked = (body.get(name) not in (None, False) for name in SEARCH_FIELDS)

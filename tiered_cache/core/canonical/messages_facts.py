@@ -7,6 +7,7 @@ from tiered_cache.core.canonical.facts import (
     bypass_told,
     fallbacks_of,
     field_searches,
+    has_tools,
     model_searches,
 )
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
@@ -37,6 +38,7 @@ def read_call(body: dict[str, Any], model: str, blocks: BlockFacts, tools: ToolF
         bypass=bypass_of(model, by_origin=tools.by_origin)
         or bypass_told(body, fallbacks, MESSAGES_STATE_FIELDS),
         fallback_models=fallbacks,
+        tools=has_tools(body),
     )
 
 

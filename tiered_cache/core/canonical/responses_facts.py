@@ -7,6 +7,7 @@ from tiered_cache.core.canonical.facts import (
     bypass_told,
     fallbacks_of,
     field_searches,
+    has_tools,
     model_searches,
 )
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
@@ -44,6 +45,7 @@ def read_call(body: dict[str, Any], model: str, said: InputFacts, tools: ToolFac
         or bypass_told(body, fallbacks, STATE_FIELDS)
         or _side_effect(body, said),
         fallback_models=fallbacks,
+        tools=has_tools(body),
     )
 
 

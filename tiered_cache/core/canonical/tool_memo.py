@@ -43,9 +43,10 @@ Settle: TypeAlias = Callable[[list[Any]], ToolFacts]
 """Brings a list of tools into its dialect's canonical form, in place."""
 
 
-PlainFacts: TypeAlias = tuple[str, bool, str | None, Determinism, bool, bool, bool]
+PlainFacts: TypeAlias = tuple[str, bool, str | None, Determinism, bool, bool, bool, bool]
 """All that a call without unusual members says: model, stream, service tier, determinism; whether a tool
-searches the web or is executed by the origin; whether a message names a remote URL."""
+searches the web or is executed by the origin; whether a message names a remote URL; whether there
+are tools."""
 
 
 class _PlainCall(Struct, frozen=True):

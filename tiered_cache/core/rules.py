@@ -1,0 +1,110 @@
+"""An operator's rules: what a call, or its answer, must be, and what it is given then."""
+
+from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tiered_cache.core.vocabulary import Answer, Call
+
+Kind: TypeAlias = Literal["chat", "tool-call", "structured", "generic"]
+"""The words of `ContentClass`."""
+
+
+class Match(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a rule covers: all that is given must hold; what is empty or None holds for everything.
+
+    Attributes:
+        endpoints: paths below the API base, e.g. `chat/completions`.
+        models: patterns of the model as the caller writes it: `*` stands for any characters, `?` for one.
+        determinism: what the call says about sampling.
+        tools: whether the call brings tools.
+        tenants: names of tenants.
+        content: what kind of answer it is.
+        media_types: patterns of the answer's media type, lower-case.
+    """
+
+    endpoints: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    determinism: Literal["deterministic", "unstated", "sampled"] | None = None
+    tools: bool | None = None
+    tenants: tuple[str, ...] = ()
+    content: tuple[Kind, ...] = ()
+    media_types: tuple[str, ...] = ()
+
+    @property
+    def needs_answer(self) -> bool:
+        """Whether only the answer tells if it is covered."""
+        return bool(self.content or self.media_types)
+
+
+class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a rule gives; None leaves it as the built-in row has it that covers the call.
+
+    Attributes:
+        store: False keeps nothing and looks nothing up; the same as no `fresh_s`.
+        fresh_s: how long an answer is used; zero means that nothing is stored.
+        max_fresh_s: the most that a caller's `x-tiered-cache-ttl` may ask for, and that `fresh_s` gives.
+        stale_while_revalidate_s, stale_if_error_s: windows after that.
+        jitter: the greatest part by which a lifetime is cut, so that answers stored together do not end
+            together: 0 to 1. How much of it is in the key, so that it is the same everywhere.
+        collapse: whether equal calls share a flight.
+    """
+
+    store: bool | None = None
+    fresh_s: float | None = None
+    max_fresh_s: float | None = None
+    stale_while_revalidate_s: float | None = None
+    stale_if_error_s: float | None = None
+    jitter: float | None = None
+    collapse: bool | None = None
+
+
+BEFORE_THE_ANSWER = ("collapse",)
+"""What has no effect any more once the answer is there."""
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rule of an operator's list, of which the first that covers a call decides.
+
+    Attributes:
+        name: what `explain` calls it; by default its place in the list.
+    """
+
+    name: str = ""
+    match: Match = Match()
+    gives: Gives = Gives()
+
+    def covers(self, call: Call, tenant: str, answer: Answer | None) -> bool:
+        """Whether a call of this tenant is covered; without its answer, a rule about answers never does."""
+        if answer is None:
+            return not self.match.needs_answer and _covers_call(self.match, call, tenant)
+        return _covers_call(self.match, call, tenant) and _covers_answer(self.match, answer)
+
+
+def named(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules, each with a name."""
+    return tuple(
+        rule if rule.name else replace(rule, name=f"rules[{place}]") for place, rule in enumerate(rules)
+    )
+
+
+def _covers_call(match: Match, call: Call, tenant: str) -> bool:
+    return (
+        (not match.endpoints or call.endpoint in match.endpoints)
+        and (match.determinism is None or call.determinism.value == match.determinism)
+        and (match.tools is None or call.tools is match.tools)
+        and (not match.tenants or tenant in match.tenants)
+        and (not match.models or _fits(call.model, match.models))
+    )
+
+
+def _covers_answer(match: Match, answer: Answer) -> bool:
+    return (not match.content or answer.content_class.value in match.content) and (
+        not match.media_types or _fits(answer.media_type, match.media_types)
+    )
+
+
+def _fits(text: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)

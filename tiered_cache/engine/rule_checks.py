@@ -1,0 +1,53 @@
+"""Refuses rules that could never do what they say: each complaint names the place and says what to change."""
+
+import msgspec
+
+from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
+from tiered_cache.core.profiles import ENDLESS_S
+from tiered_cache.core.rules import BEFORE_THE_ANSWER, Gives, Rule
+from tiered_cache.errors import ConfigError
+
+_SECONDS = ("fresh_s", "max_fresh_s", "stale_while_revalidate_s", "stale_if_error_s")
+
+
+def check_rules(rules: tuple[Rule, ...]) -> None:
+    """Return if each rule can have the effect that it names. Raises ConfigError."""
+    try:
+        # A file is checked as it is read; a value made in Python is not.
+        msgspec.convert(msgspec.to_builtins(rules), tuple[Rule, ...])
+    except (msgspec.ValidationError, TypeError) as error:
+        raise ConfigError(f"rules: {error}") from error
+    for place, rule in enumerate(rules):
+        _check_match(rule, f"rules[{place}].match")
+        _check_gives(rule.gives, f"rules[{place}].gives")
+        _check_times(rule, f"rules[{place}].gives")
+
+
+def _check_match(rule: Rule, path: str) -> None:
+    for endpoint in rule.match.endpoints:
+        if endpoint not in CACHEABLE_ENDPOINTS:
+            known = ", ".join(sorted(CACHEABLE_ENDPOINTS))
+            raise ConfigError(f"{path}.endpoints: {endpoint!r} is no route that is cached; there are {known}")
+
+
+def _check_gives(gives: Gives, path: str) -> None:
+    for name in _SECONDS:
+        seconds = getattr(gives, name)
+        if seconds is not None and not 0 <= seconds <= ENDLESS_S:
+            raise ConfigError(f"{path}.{name} must be a number of seconds from 0 to {ENDLESS_S:.0f}")
+    if gives.jitter is not None and not 0 <= gives.jitter <= 1:
+        raise ConfigError(f"{path}.jitter is the part of a lifetime that may be cut off: from 0 to 1")
+    if gives.store is True:
+        raise ConfigError(f"{path}.store can only be false: give fresh_s to have answers stored")
+
+
+def _check_times(rule: Rule, path: str) -> None:
+    """A rule about answers comes too late for what is decided before there is one."""
+    if not rule.match.needs_answer:
+        return
+    for name in BEFORE_THE_ANSWER:
+        if getattr(rule.gives, name) is not None:
+            raise ConfigError(
+                f"{path}.{name} is decided before the answer is there: leave it to a rule without content"
+                " and media_types"
+            )
