@@ -36,6 +36,7 @@ from tiered_cache.engine.flight import Flights
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.lookup import Driver, Lookup, Terms
 from tiered_cache.engine.pump import Pump
+from tiered_cache.engine.repeats import Repeats
 from tiered_cache.engine.store import Store
 from tiered_cache.errors import CacheClosedError, OriginCutError, RequestError
 from tiered_cache.tiers.base import Clock
@@ -90,6 +91,7 @@ class Cache:
         )
         self._answering = Answering(self._store, self.ledger, parts.profile, config.linger_s, parts.clock)
         self._elements = Elements(self._store, self._driver, self._answering, parts.keyer)
+        self._repeats = Repeats(self.ledger)
         self._closed = False
 
     @classmethod
@@ -291,7 +293,8 @@ class Cache:
             case State.STALE_HIT:
                 self._driver.refresh(lookup)
             case _:
-                pass
+                if lookup.flight is not None and not lookup.led:
+                    self._repeats.note(lookup.request, lookup.keyed.call, lookup.flight)
         return self._answering.finish(state, lookup)
 
     @staticmethod
