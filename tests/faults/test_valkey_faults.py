@@ -12,6 +12,7 @@ from tiered_cache.simulation.valkey import EmbeddedValkey
 from tiered_cache.testing import TcpProxy, sample_key, sample_sealed
 from tiered_cache.tiers.guard import Breaker, BreakerConfig, GuardedTier
 from tiered_cache.tiers.redis import RedisTier
+from tiered_cache.tiers.redis_places import PlaceOptions
 
 KEY = sample_key(1)
 SEALED = sample_sealed(KEY)
@@ -23,7 +24,11 @@ BREAKER = BreakerConfig(cool_down_s=0.05, max_cool_down_s=0.1)
 
 @contextlib.asynccontextmanager
 async def guarded(url, prefix="t", *, read_deadline_s, write_deadline_s):
-    inner = RedisTier(url, prefix=prefix, read_timeout_s=read_deadline_s, write_timeout_s=write_deadline_s)
+    inner = RedisTier(
+        url,
+        prefix=prefix,
+        options=PlaceOptions(read_timeout_s=read_deadline_s, write_timeout_s=write_deadline_s),
+    )
     tier = GuardedTier(
         inner,
         read_deadline_s=read_deadline_s,

@@ -10,12 +10,15 @@ from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.testing import ChaosTier, FakeClock, sample_key, sample_sealed
 from tiered_cache.testing.tier_contract import TierContract
+from tiered_cache.tiers import redis_wire
 from tiered_cache.tiers.base import Tier
 from tiered_cache.tiers.disk import DiskTier
 from tiered_cache.tiers.disk_store import Write
 from tiered_cache.tiers.guard import GuardedTier
 from tiered_cache.tiers.memory import MemoryTier
 from tiered_cache.tiers.redis import RedisTier
+from tiered_cache.tiers.redis_places import PlaceOptions
+from tiered_cache.tiers.redis_replies import PythonReader
 
 
 class FakeTimeContract(TierContract):
@@ -86,9 +89,13 @@ class TestRedis(TierContract):
 
     @pytest.fixture
     async def tier(self):
-        tier = self.guard(RedisTier(self.url, prefix=self.prefix, read_timeout_s=10.0, write_timeout_s=10.0))
+        tier = self.guard(self.open(self.url))
         yield tier
         await tier.close()
+
+    def open(self, url, **more):
+        options = PlaceOptions(read_timeout_s=10.0, write_timeout_s=10.0, **more)
+        return RedisTier(url, prefix=self.prefix, options=options)
 
     def guard(self, tier: Tier) -> Tier:
         return tier
@@ -108,6 +115,17 @@ class TestGuardedRedis(TestRedis):
 
     def guard(self, tier: Tier) -> Tier:
         return GuardedTier(tier, read_deadline_s=10.0, write_deadline_s=10.0, clock=SYSTEM_CLOCK)
+
+
+class TestRedisWithoutHiredis(TestRedis):
+    @pytest.fixture(autouse=True)
+    def _python_reader(self, monkeypatch):
+        monkeypatch.setattr(redis_wire, "new_reader", PythonReader)
+
+
+class TestRedisInRespThree(TestRedis):
+    def open(self, url):
+        return super().open(url, protocol=3)
 
 
 class TestChaosWithoutFaults(FakeTimeContract):

@@ -8,8 +8,10 @@ from redis.asyncio import Redis
 
 from tiered_cache.errors import ConfigError, CorruptEntryError, TierUnavailableError
 from tiered_cache.testing import sample_key, sample_sealed
-from tiered_cache.tiers.redis import WRITERS, RedisTier
-from tiered_cache.tiers.redis_lookups import LANES, MAX_VALUE_BYTES
+from tiered_cache.tiers.redis import RedisTier
+from tiered_cache.tiers.redis_lookups import MAX_VALUE_BYTES
+from tiered_cache.tiers.redis_node import CONNECTIONS
+from tiered_cache.tiers.redis_places import PlaceOptions
 
 KEY = sample_key(1)
 
@@ -22,7 +24,7 @@ async def client(redis_url):
 
 @contextlib.asynccontextmanager
 async def opened(url, prefix):
-    tier = RedisTier(url, prefix=prefix, read_timeout_s=10.0, write_timeout_s=10.0)
+    tier = RedisTier(url, prefix=prefix, options=PlaceOptions(read_timeout_s=10.0, write_timeout_s=10.0))
     try:
         yield tier
     finally:
@@ -77,7 +79,7 @@ async def test_hundreds_of_callers_share_a_handful_of_connections(own_valkey, pr
         info = await own.info("clients")
 
     assert [one.sealed.entry.body for one in found] == keys
-    assert info["connected_clients"] <= LANES + WRITERS + 1
+    assert info["connected_clients"] <= CONNECTIONS + 1
 
 
 async def test_lookups_at_the_same_time_share_round_trips(own_valkey, prefix):

@@ -128,12 +128,19 @@ def _guarded_disk(config: DiskConfig, clock: Clock) -> GuardedTier:
 
 
 def _guarded_redis(config: RedisConfig, clock: Clock) -> GuardedTier:
-    from tiered_cache.tiers.redis import RedisTier  # noqa: PLC0415 (redis loads only where it is used)
+    # redis-py loads only where it is used.
+    from tiered_cache.tiers.redis import RedisTier  # noqa: PLC0415
+    from tiered_cache.tiers.redis_places import PlaceOptions  # noqa: PLC0415
 
-    tier = RedisTier(
-        config.url,
-        prefix=config.prefix,
+    options = PlaceOptions(
         read_timeout_s=config.read_deadline_s,
         write_timeout_s=config.write_deadline_s,
+        protocol=config.protocol,
+        ca_file=config.ca_file,
+        sentinel_username=config.sentinel_username,
+        sentinel_password=config.sentinel_password,
+    )
+    tier = RedisTier(
+        config.url, prefix=config.prefix, options=options, max_value_bytes=config.max_value_bytes
     )
     return _guarded(tier, clock, config.read_deadline_s, config.write_deadline_s)

@@ -2,11 +2,11 @@
 
 import math
 import re
-from urllib.parse import SplitResult, urlsplit
 
 from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
 from tiered_cache.engine.rule_checks import check_rules
 from tiered_cache.errors import ConfigError
+from tiered_cache.tiers.redis_url import read_redis_url
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -62,23 +62,6 @@ def _check_disk(disk: DiskConfig) -> None:
 
 
 def _check_redis(redis: RedisConfig) -> None:
-    """The complaint never repeats the URL, which may hold a password."""
     demand_seconds(redis_read_deadline_s=redis.read_deadline_s, redis_write_deadline_s=redis.write_deadline_s)
-    try:
-        url = urlsplit(redis.url)
-        usable = _is_usable(url, url.port)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigError(
-            "the Redis URL cannot be used: give one such as redis://host:6379/0, rediss://host or unix:///path"
-        )
-
-
-def _is_usable(url: SplitResult, port: int | None) -> bool:
-    """Whether this names a server; the client would take another database than one that it cannot read."""
-    if url.scheme == "unix":
-        return url.path not in {"", "/"}
-    database = url.path.removeprefix("/")
-    numbered = not database or (database.isascii() and database.isdigit())
-    return url.scheme in {"redis", "rediss"} and numbered and port != 0
+    _demand_sizes(redis_max_value_bytes=redis.max_value_bytes)
+    read_redis_url(redis.url)

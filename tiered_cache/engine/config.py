@@ -28,7 +28,7 @@ def masked(name: str, value: Any) -> Any:
     """A field's value as it may be seen: no secret, and no user or password of a URL."""
     if value is None or value is UNSET:
         return value
-    if name in {"secret", "upstream_key", "admin_token"}:
+    if name in {"secret", "upstream_key", "admin_token", "sentinel_password"}:
         return MASK
     return _LOGIN.sub(MASK, value) if name in {"url", "upstream"} else value
 
@@ -63,16 +63,25 @@ class RedisConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """L2, shared by processes and machines.
 
     Attributes:
-        url: `redis://`, `rediss://` or `unix://`.
+        url: `redis://`, `rediss://`, `unix://`; `redis+sentinel://` or `redis+cluster://` with several hosts.
         prefix: first word of every key.
         read_deadline_s: what a lookup may cost a caller.
         write_deadline_s: what a background write may take.
+        max_value_bytes: larger entries are not written there.
+        protocol: version of RESP.
+        ca_file: certificates that may sign the servers' beside the system's, for `rediss://`.
+        sentinel_username, sentinel_password: login at the Sentinels.
     """
 
     url: str
     prefix: str = "tc"
     read_deadline_s: float = 0.025
     write_deadline_s: float = 1.0
+    max_value_bytes: int = 64 * 2**20
+    protocol: Literal[2, 3] = 2
+    ca_file: str | None = None
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
 
 
 class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,55 +1,53 @@
 """L2: entries shared by processes and machines, in Redis or Valkey."""
 
 import asyncio
+import binascii
 import math
 import struct
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from contextlib import asynccontextmanager
 
 from tiered_cache.core.codec import unseal
 from tiered_cache.core.vocabulary import CacheKey, Found, Sealed
-from tiered_cache.errors import ConfigError, CorruptEntryError, TierUnavailableError
-from tiered_cache.tiers.redis_lookups import LANES, MAX_VALUE_BYTES, Lookups
+from tiered_cache.errors import CorruptEntryError, TierUnavailableError
+from tiered_cache.tiers.redis_lookups import MAX_VALUE_BYTES
+from tiered_cache.tiers.redis_node import Node, Script
+from tiered_cache.tiers.redis_places import PlaceOptions, open_place
+from tiered_cache.tiers.redis_replies import Reply, ReplyError
 
 WRITERS = 4
-"""Connections for everything but reads."""
+"""Writes that may be under way at a time."""
 _CLEAR_BATCH = 500
 _LONGEST_EXPIRY_MS = 10**14
-_FAST_HASH_END = 17
-"""A CacheKey is its version (1 byte), the fast hash (16 bytes) and the keyed digest."""
+_FAST_HASH_END = 34
+"""A CacheKey in hex is its version (2 digits), the fast hash (32) and the keyed digest."""
 
 # The instant of birth in microseconds of the server's clock, and what is missing from it to 2^53: the
 # checksum of the payload does not cover it.
 _STAMP = struct.Struct(">QQ")
 _STAMP_SUM = 2**53
-_PUT = """
+_PUT = Script("""
 local now = redis.call('TIME')
 local born = math.max(0, now[1] * 1000000 + now[2] - ARGV[2])
 local stamp = struct.pack('>I8I8', born, 9007199254740992 - born)
 return redis.call('SET', KEYS[1], stamp .. ARGV[1], 'PX', ARGV[3])
-"""
+""")
 
 
 class RedisTier:
     """Entries named `<prefix>:<key version>:{<fast hash>}:<digest>`, aged by the server's clock.
 
-    Reads of many callers share a round trip; connections are bounded by `LANES` and `WRITERS`, and nothing is
+    Reads of many callers share a round trip; each server has a handful of connections, and nothing is
     retried: the guard decides what a failure means.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`.
+        url: of a server, of Sentinels or of a cluster.
         prefix: first word of every key.
-        read_timeout_s: what a round trip of lookups may take.
-        write_timeout_s: what a put, a remove or one step of a clear may take.
+        options: how to connect.
+        max_value_bytes: a larger entry is not put, and what the key held before is removed.
 
     Raises:
-        ConfigError: the URL cannot be read.
+        ConfigError: the URL or the CA file cannot be used.
     """
 
     name = "L2"
@@ -59,21 +57,25 @@ class RedisTier:
         url: str,
         *,
         prefix: str = "tc",
-        read_timeout_s: float = 0.025,
-        write_timeout_s: float = 1.0,
+        options: PlaceOptions = PlaceOptions(),  # noqa: B008  # a frozen Struct
+        max_value_bytes: int = MAX_VALUE_BYTES,
     ) -> None:
-        self._prefix = prefix
-        self._write_timeout_s = write_timeout_s
-        self._client = _client(url, max(read_timeout_s, write_timeout_s))
-        self._put = self._client.register_script(_PUT)
-        self._lookups = Lookups(self._client.connection_pool, read_timeout_s)
+        self._prefix = prefix.encode()
+        self._max_value_bytes = min(max_value_bytes, MAX_VALUE_BYTES) - _STAMP.size
+        self._write_timeout_s = options.write_timeout_s
+        self._place = open_place(url, options)
         self._writers = asyncio.Semaphore(WRITERS)
         self._closed = False
 
     async def get(self, key: CacheKey) -> Found | None:
         """Look `key` up. Raises CorruptEntryError, TierUnavailableError."""
-        self._demand_open()
-        reading = await self._lookups.read(self.key_name(key))
+        if self._closed:
+            raise TierUnavailableError("closed")
+        name = self.key_name(key)
+        node = self._place.node_of(name)
+        if node is None:
+            node = await self._place.find(name)
+        reading = await node.read(name)
         if reading is None:
             return None
         value, now_us = reading
@@ -86,82 +88,80 @@ class RedisTier:
         left_s = sealed.entry.lifetime.retention_s - age_s
         if left_s <= 0.0:
             return
-        if len(sealed.payload) > MAX_VALUE_BYTES - _STAMP.size:
+        if len(sealed.payload) > self._max_value_bytes:
             await self.remove(key)
             return
         expiry_ms = math.ceil(min(left_s * 1000.0, _LONGEST_EXPIRY_MS))
+        name = self.key_name(key)
         async with self._writing():
-            await self._put(
-                keys=[self.key_name(key)],
-                args=[sealed.payload, round(age_s * 1e6), expiry_ms],
-            )
+            node = await self._node(name)
+            await node.run(_PUT, name, sealed.payload, round(age_s * 1e6), expiry_ms)
 
     async def remove(self, key: CacheKey) -> None:
         """Forget `key`. Raises TierUnavailableError."""
+        name = self.key_name(key)
         async with self._writing():
-            await self._client.unlink(self.key_name(key))
+            await (await self._node(name)).command(b"UNLINK", name)
 
     async def clear(self) -> None:
         """Forget every entry under this prefix, and no other key. Raises TierUnavailableError."""
-        pattern = f"{_glob_literal(self._prefix)}:??:{{*}}:*"
-        cursor = 0
-        while True:
-            async with self._writing():
-                cursor, names = await self._client.scan(cursor, match=pattern, count=_CLEAR_BATCH)
-                if names:
-                    await self._client.unlink(*names)
-            if cursor == 0:
-                return
+        async with self._writing():
+            nodes = await self._place.nodes()
+        for node in nodes:
+            await self._clear(node)
 
     async def ping(self) -> None:
-        """Ask for a sign of life. Raises TierUnavailableError."""
+        """Ask every server for a sign of life. Raises TierUnavailableError."""
         async with self._writing():
-            await self._client.ping()
+            for node in await self._place.nodes():
+                await node.command(b"PING")
 
     async def close(self) -> None:
-        """Close the connections; lookups under way fail."""
-        if self._closed:
-            return
-        self._closed = True
-        await self._lookups.close()
-        with suppress(RedisError, OSError):
-            await self._client.aclose()
+        """Close the connections; what is under way fails."""
+        if not self._closed:
+            self._closed = True
+            await self._place.close()
 
-    def key_name(self, key: CacheKey) -> str:
+    def key_name(self, key: CacheKey) -> bytes:
         """The Redis key of a CacheKey. The fast hash is the Cluster hash tag."""
-        fast = key[1:_FAST_HASH_END].hex()
-        return f"{self._prefix}:{key[:1].hex()}:{{{fast}}}:{key[_FAST_HASH_END:].hex()}"
+        digits = binascii.hexlify(key)
+        return b"%b:%b:{%b}:%b" % (
+            self._prefix,
+            digits[:2],
+            digits[2:_FAST_HASH_END],
+            digits[_FAST_HASH_END:],
+        )
 
-    def _demand_open(self) -> None:
-        if self._closed:
-            raise TierUnavailableError("closed")
+    async def _node(self, name: bytes) -> Node:
+        node = self._place.node_of(name)
+        return await self._place.find(name) if node is None else node
+
+    async def _clear(self, node: Node) -> None:
+        pattern = b"%b:??:{*}:*" % _glob_literal(self._prefix)
+        cursor = b"0"
+        while True:
+            async with self._writing():
+                cursor, names = await node.command(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", _CLEAR_BATCH)
+                # One by one: in a cluster they are of many slots.
+                _demand(await node.ask([(b"UNLINK", name) for name in names]) if names else [])
+            if int(cursor) == 0:
+                return
 
     @asynccontextmanager
     async def _writing(self) -> AsyncGenerator[None]:
-        self._demand_open()
+        if self._closed:
+            raise TierUnavailableError("closed")
         try:
             async with asyncio.timeout(self._write_timeout_s), self._writers:
                 yield
-        except (RedisError, OSError) as error:
-            raise TierUnavailableError(type(error).__name__) from error
+        except TimeoutError as error:
+            raise TierUnavailableError("timeout") from error
 
 
-def _client(url: str, timeout_s: float) -> Any:
-    try:
-        return cast("Any", Redis).from_url(  # its types are partial
-            url,
-            driver_info=None,  # redis-py would read package metadata from disk
-            max_connections=LANES + WRITERS,
-            protocol=2,  # no greeting: a new connection costs no round trip of a caller's budget
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=timeout_s,
-            socket_timeout=None,  # each round trip has one deadline of its own
-        )
-    except ValueError as error:
-        # The URL may hold a password: it is not repeated.
-        raise ConfigError(
-            "the Redis URL cannot be read: write redis://HOST:PORT/DB or unix://PATH"
-        ) from error
+def _demand(replies: list[Reply]) -> None:
+    for reply in replies:
+        if isinstance(reply, ReplyError):
+            raise TierUnavailableError(reply.word)
 
 
 def _born_us(value: bytes) -> int:
@@ -171,5 +171,5 @@ def _born_us(value: bytes) -> int:
     return int(born_us)
 
 
-def _glob_literal(text: str) -> str:
-    return "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in text)
+def _glob_literal(text: bytes) -> bytes:
+    return b"".join(b"\\%c" % letter if letter in b"*?[]\\" else b"%c" % letter for letter in text)
