@@ -174,27 +174,47 @@ class Cache:
             return explain(self._keyer, self._profile, request)
         return compare(self._keyer, request, other)
 
-    def peek(self, request: Request) -> Response | None:
-        """The answer, if L1 holds a fresh one: no task, no thread, no lock, no network.
+    def name(self, request: Request) -> Keyed | Bypass:
+        """What `request` is looked up by, or why it is not; given to `peek` and `serve` they need not ask.
 
-        A fault of ours is counted and found nothing.
+        A fault of ours is counted and bypasses.
 
         Raises:
             RequestError: the body is empty or is not JSON.
         """
         if len(request.body) > self.config.max_body_bytes:
-            return None
+            return Bypass("too-large")
         try:
-            keyed = self._keyer.key(request)
-            return None if isinstance(keyed, Bypass) else self._fresh_in_memory(request, keyed)
+            return self._keyer.key(request)
         except RequestError:
             raise
+        except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
+            return self._fault(error)
+
+    def peek(self, request: Request, named: Keyed | Bypass | None = None) -> Response | None:
+        """The answer, if L1 holds a fresh one: no task, no thread, no lock, no network.
+
+        A fault of ours is counted and found nothing.
+
+        Args:
+            request: the call.
+            named: what `name` said of it; None asks for it here.
+
+        Raises:
+            RequestError: the body is empty or is not JSON.
+        """
+        keyed = self.name(request) if named is None else named
+        if isinstance(keyed, Bypass):
+            return None
+        try:
+            return self._fresh_in_memory(request, keyed)
         except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
             self._fault(error)
             return None
 
-    def _fault(self, error: Exception) -> None:
+    def _fault(self, error: Exception) -> Bypass:
         self.ledger.count("fault", f"engine:{type(error).__name__}")
+        return Bypass(_FAULT)
 
     def _fresh_in_memory(self, request: Request, keyed: Keyed) -> Response | None:
         if keyed.elements:
@@ -219,11 +239,16 @@ class Cache:
         ask = request.ask
         return not (ask.no_store or ask.no_cache or ask.bypass is not None or ask.replay is not None)
 
-    async def serve(self, request: Request, origin: Origin) -> Response:
+    async def serve(self, request: Request, origin: Origin, named: Keyed | Bypass | None = None) -> Response:
         """The answer to `request`, from a tier, a running flight or `origin`.
 
         The response's body is whole bytes or an iterator, which the caller reads to its end or closes with
         `aclose()`. A fault of ours is counted and the call forwarded uncached.
+
+        Args:
+            request: the call.
+            origin: asked when nothing else can answer.
+            named: what `name` said of it; None asks for it here.
 
         Raises:
             RequestError: the body is empty or is not JSON.
@@ -233,12 +258,11 @@ class Cache:
         if self._closed:
             raise CacheClosedError("this cache is closed; open another one")
         try:
-            answered = await self._answer(request, origin)
+            answered = await self._answer(request, origin, self.name(request) if named is None else named)
         except RequestError:
             raise
         except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
-            self._fault(error)
-            answered = Bypass(_FAULT)
+            answered = self._fault(error)
         if isinstance(answered, Response):
             return answered
         if not isinstance(answered, Bypass):
@@ -247,13 +271,12 @@ class Cache:
             return self._answering.unmet()
         return await self._forward(request, origin, answered)
 
-    async def _answer(self, request: Request, origin: Origin) -> Response | BaseException | Bypass:
+    async def _answer(
+        self, request: Request, origin: Origin, keyed: Keyed | Bypass
+    ) -> Response | BaseException | Bypass:
         """The response, the origin's failure, or the reason word of a call to be forwarded uncached."""
-        if len(request.body) > self.config.max_body_bytes:
-            return Bypass("too-large")
         if request.ask.bypass == _FAULT:
             return Bypass(_FAULT)  # whoever asks: no scope was found then
-        keyed = self._keyer.key(request)
         if isinstance(keyed, Bypass):
             return keyed
         hit = self._fresh_in_memory(request, keyed)

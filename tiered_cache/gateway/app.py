@@ -17,6 +17,7 @@ from tiered_cache.gateway.departure import ClientGoneError
 from tiered_cache.gateway.exchange import Exchanges
 from tiered_cache.gateway.forward import PREFIX, Upstream, forward, upstream_path
 from tiered_cache.gateway.health import health_answer
+from tiered_cache.gateway.instant import ASKED, Asked, Instant
 from tiered_cache.gateway.intake import Inlet, Upload, refuse_declared
 from tiered_cache.gateway.wire import HttpDate, HttpScope, Receive, Send
 from tiered_cache.integrations.metrics import CONTENT_TYPE, Metrics
@@ -35,6 +36,7 @@ class Gateway:
 
     Attributes:
         draining: set by the server when it has stopped accepting; health then says so.
+        instant: answers from L1 what has arrived whole; a server may ask it first.
     """
 
     def __init__(self, cache: Cache, upstream: Upstream, config: GatewayConfig) -> None:
@@ -47,13 +49,21 @@ class Gateway:
         self._date = HttpDate()
         self._exchanges = Exchanges(self._date)
         latencies = self._exchanges.latencies
-        self._hits = latencies.of("hit-L1")
         self._metrics = Metrics(cache.ledger, cache.health, latencies) if config.metrics else None
         self._endpoints = {PREFIX + endpoint: endpoint for endpoint in CACHEABLE_ENDPOINTS}
         self._limit_bytes = config.body_limit_bytes
         self._keep_bytes = config.cache.max_body_bytes
         limit_bytes = self._keep_bytes if self._limit_bytes is None else self._limit_bytes
         self._usual_bytes = min(self._keep_bytes, limit_bytes)
+        self._hits = latencies.of("hit-L1")
+        self.instant = Instant(
+            cache,
+            self._gate,
+            endpoints={path.encode(): endpoint for path, endpoint in self._endpoints.items()},
+            date=self._date,
+            hits=self._hits,
+            usual_bytes=self._usual_bytes,
+        )
 
     async def __call__(self, http: HttpScope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request (ASGI 3)."""
@@ -71,6 +81,10 @@ class Gateway:
 
     async def _cached(self, endpoint: str, http: HttpScope, receive: Receive, send: Send) -> None:
         """A cacheable call. What L1 holds leaves from here, in as few steps as there are."""
+        asked = http.get(ASKED)
+        if asked is not None:
+            await self._miss(asked, receive, send)
+            return
         admitted = self._gate(tuple(http["headers"]), http["query_string"])
         coding = body_coding(admitted.headers)
         message = await receive()
@@ -78,29 +92,34 @@ class Gateway:
             return
         began_s = time.perf_counter()
         body = message.get("body", b"")
+        inlet = Inlet(receive, message)
         if coding is not None or message.get("more_body") or len(body) > self._usual_bytes:
-            await self._unusual(endpoint, http, admitted, coding, Inlet(receive, message), send)
+            await self._unusual(endpoint, http, admitted, coding, inlet, send)
             return
         try:
-            request = self._cache.request(
-                endpoint, body, headers=admitted.headers, query=admitted.query, scope=admitted.scope
-            )
-            hit = self._cache.peek(request)
+            asked = self.instant.ask(endpoint, admitted, body)
         except RequestError as error:
-            await self._exchanges.refuse(error, admitted.headers, Inlet(receive, message), send, began_s)
+            await self._exchanges.refuse(error, admitted.headers, inlet, send, began_s)
             return
+        hit = self.instant.answer(asked)
         if hit is None:
-            answer = self._cache.serve(request, self._upstream)
-            inlet = Inlet(receive, message)
-            await self._exchanges.conclude(answer, admitted.headers, inlet, send, began_s)
+            await self._conclude(asked, inlet, send, began_s)
             return
-        assert isinstance(hit.body, bytes)
-        lines = [*hit.headers, self._date.line()]
-        if hit.status != 304:
-            lines.append((b"content-length", b"%d" % len(hit.body)))
+        lines = self.instant.lines(hit)
         await send({"type": "http.response.start", "status": hit.status, "headers": lines})
         await send({"type": "http.response.body", "body": hit.body})
         self._hits.observe(time.perf_counter() - began_s)
+
+    async def _miss(self, asked: Asked, receive: Receive, send: Send) -> None:
+        """A call that the server has read whole and that L1 did not answer."""
+        began_s = time.perf_counter()
+        message = await receive()
+        if message["type"] != "http.disconnect":
+            await self._conclude(asked, Inlet(receive, message), send, began_s)
+
+    async def _conclude(self, asked: Asked, inlet: Inlet, send: Send, began_s: float) -> None:
+        answer = self._cache.serve(asked.request, self._upstream, asked.named)
+        await self._exchanges.conclude(answer, asked.request.headers, inlet, send, began_s)
 
     async def _unusual(
         self,

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -193,7 +194,7 @@ class Server(uvicorn.Server):
 def _uvicorn_config(gateway: Gateway, drain_s: int) -> uvicorn.Config:
     return uvicorn.Config(
         Ending(gateway),
-        http=HttpProtocol,
+        http=partial(HttpProtocol, gateway.instant),  # type: ignore[arg-type]  # it is called, no more
         ws="none",
         lifespan="off",
         log_config=None,
