@@ -272,3 +272,29 @@ def test_a_targeted_field_that_is_empty_or_broken_is_passed_over(broken):
 def test_a_targeted_member_of_the_wrong_type_is_not_used():
     assert origin(cdn_cache_control=b'no-store="x"') == OriginSays()
     assert origin(cdn_cache_control=b"no-store=?0") == OriginSays()
+
+
+@pytest.mark.parametrize(
+    ("ignored", "lines", "asked"),
+    [
+        (b"no-store", ((b"cache-control", b"no-store, max-age=5"),), Ask(max_age_s=5.0)),
+        (b"no-cache", ((b"cache-control", b"no-cache"),), PLAIN),
+        (b"no-cache", ((b"cache-control", b"max-age=0"),), PLAIN),
+        (b"no-cache", ((b"cache-control", b"max-age=soon, min-fresh=x"),), PLAIN),
+        (b"no-cache", ((b"cache-control", b"no-cache, max-age=5"),), Ask(max_age_s=5.0)),
+        (b"max-age", ((b"cache-control", b"max-age=0, no-cache"),), Ask(no_cache=True)),
+        (b"max-age", ((b"cache-control", b"MAX-AGE=0"),), PLAIN),
+        (b"min-fresh", ((b"cache-control", b"min-fresh=x"),), PLAIN),
+        (b"max-stale", ((b"cache-control", b"max-stale, max-age=5"),), Ask(max_age_s=5.0)),
+        (b"only-if-cached", ((b"cache-control", b"only-if-cached"),), PLAIN),
+        (b"x-tiered-cache-ttl", ((b"x-tiered-cache-ttl", b"soon"),), PLAIN),
+        (b"x-tiered-cache-replay", ((b"x-tiered-cache-replay", b"slow"),), PLAIN),
+        (b"x-tiered-cache-variant", ((b"x-tiered-cache-variant", b"2"),), PLAIN),
+    ],
+)
+def test_what_an_operator_forbids_counts_as_not_there(ignored, lines, asked):
+    """SEMANTICS 3: Operators can forbid each."""
+    found = read_ask(lines, frozenset(), frozenset({ignored}))
+    assert found == asked
+    assert (found is PLAIN) == (asked == PLAIN)
+    assert read_ask(lines) != asked, "the line asks something where it is not forbidden"

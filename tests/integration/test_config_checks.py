@@ -42,6 +42,7 @@ REFUSED = [
         for digest in ("", "abc", DIGEST.upper(), DIGEST + "0", DIGEST + "\n", "x" * 64)
     ],
     (CacheConfig(tenants={DIGEST: ""}), "empty"),
+    (CacheConfig(ignored_directives=("no_store",)), "ignored_directives: 'no_store'"),
     *[(CacheConfig(key_headers=(name,)), "key_headers") for name in ("", "a b", "é", "a:", "a\n")],
     *[
         (redis(url), "redis://host:6379/0")

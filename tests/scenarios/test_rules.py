@@ -147,3 +147,17 @@ async def test_explain_names_the_rule_of_the_tenant_that_asks():
 
     assert [each.rule for each in told] == ["legal", "deterministic-alias"]
     assert told[0].lifetime.fresh_s == 5
+
+
+async def test_an_operator_forbids_single_directives():
+    """SEMANTICS 3: Operators can forbid each."""
+    origin = Origin(answer())
+    async with world(ignored_directives=("no-cache", "x-tiered-cache-variant")) as w:
+        await w.ask(body(), origin)
+        told = [
+            await w.ask(body(), origin, line)
+            for line in ((b"cache-control", b"no-cache"), (b"x-tiered-cache-variant", b"2"))
+        ]
+        kept = await w.ask(body(), origin, (b"cache-control", b"no-store"))
+
+    assert [seen.hit for seen in (*told, kept)] == [True, True, False]

@@ -136,14 +136,14 @@ def _keyer(config: "CacheConfig") -> "Keyer":
 
 def _request(name: str, args: argparse.Namespace, keyer: "Keyer", config: "CacheConfig") -> "Request":
     from tiered_cache.core.vocabulary import Request, Scope  # noqa: PLC0415
-    from tiered_cache.engine.callers import Callers, key_header_names  # noqa: PLC0415
+    from tiered_cache.engine.callers import Callers  # noqa: PLC0415
     from tiered_cache.engine.credentials import Credentials  # noqa: PLC0415
 
     path, _, query_text = args.path.partition("?")
     query = query_text.encode()
     headers: Headers = tuple(args.header)
     credentials = Credentials(keyer, TEST_ORIGIN, config.tenants)
-    caller = Callers(credentials, key_header_names(config)).read(headers, query)
+    caller = Callers(credentials, config).read(headers, query)
     scope = caller.scope
     if args.tenant is not None or scope is None:
         scope = Scope(args.tenant or TEST_TENANT, TEST_ORIGIN)

@@ -81,19 +81,25 @@ class OriginSays(Struct, frozen=True):
     no_store: bool = False
 
 
-def read_ask(headers: Headers, key_headers: frozenset[bytes] = frozenset()) -> Ask:
+def read_ask(
+    headers: Headers,
+    key_headers: frozenset[bytes] = frozenset(),
+    ignored: frozenset[bytes] = frozenset(),
+) -> Ask:
     """What the request fields `headers` (lower-case names) ask of the cache.
 
-    `key_headers` are the operator's further key fields, lower-case. Returns `PLAIN` itself when nothing
-    concerns the cache. What cannot be understood never lengthens a lifetime: it revalidates or bypasses.
+    `key_headers` are the operator's further key fields, lower-case; `ignored` are fields of ours and
+    directives of Cache-Control that count as not there. Returns `PLAIN` itself when nothing concerns the
+    cache. What cannot be understood never lengthens a lifetime: it revalidates or bypasses.
     """
-    if key_headers:
-        told = [line for line in headers if line[0] not in HARMLESS or line[0] in key_headers]
-        return _read(told, KEY_HEADERS | key_headers) if told else PLAIN
-    told = [line for line in headers if line[0] not in HARMLESS]
+    told = [line for line in headers if line[0] not in HARMLESS or line[0] in key_headers]
+    if ignored:
+        told = [line for line in told if line[0] not in ignored]
     if not told:
         return PLAIN
-    return SDK_DEFAULT if told in _SDK_LINES else _read(told, KEY_HEADERS)
+    if told in _SDK_LINES:
+        return SDK_DEFAULT
+    return _read(told, KEY_HEADERS | key_headers, ignored)
 
 
 def read_origin(headers: Headers) -> OriginSays:
@@ -117,13 +123,13 @@ def _forbids(members: dict[bytes, Bare]) -> bool:
     return members.get(b"no-store") == TRUE and members.get(b"must-understand") != TRUE
 
 
-def _read(told: list[tuple[bytes, bytes]], key_names: frozenset[bytes]) -> Ask:
+def _read(told: list[tuple[bytes, bytes]], key_names: frozenset[bytes], ignored: frozenset[bytes]) -> Ask:
     """Reads only what is there: some SDKs send a key field with each call."""
     said = _joined(told)
     ttl_s = _shortest_ttl(said.get(_TTL))
     replay = read_replay(said[_REPLAY]) if _REPLAY in said else None
     control, tags = said.get(b"cache-control"), said.get(b"if-none-match")
-    asked = PLAIN if control is None else _cache_control(control)
+    asked = PLAIN if control is None else _cache_control(control, ignored)
     whole = Ask(
         asked.no_store,
         asked.no_cache,
@@ -142,19 +148,21 @@ def _read(told: list[tuple[bytes, bytes]], key_names: frozenset[bytes]) -> Ask:
     return PLAIN if whole == PLAIN else whole
 
 
-def _cache_control(value: bytes) -> Ask:
+def _cache_control(value: bytes, ignored: frozenset[bytes]) -> Ask:
     """The request directives of RFC 9111 §5.2.1.
 
     Of a repeated one the most restrictive counts; a broken one is no-cache, and so is max-age=0.
     """
-    directives = _directives(value)
+    directives = {name: values for name, values in _directives(value).items() if name not in ignored}
     max_age = [_delta(text) for text in directives.get(b"max-age", ())]
     min_fresh = [_delta(text) for text in directives.get(b"min-fresh", ())]
     max_age_s = min((age for age in max_age if age is not None), default=None)
-    broken = None in max_age or None in min_fresh
+    anew = b"no-cache" in directives or None in max_age or None in min_fresh or max_age_s == 0
+    if b"no-cache" in ignored and max_age_s == 0:
+        max_age_s = None
     return Ask(
         no_store=b"no-store" in directives,
-        no_cache=b"no-cache" in directives or broken or max_age_s == 0,
+        no_cache=anew and b"no-cache" not in ignored,
         only_if_cached=b"only-if-cached" in directives,
         max_age_s=max_age_s,
         min_fresh_s=max((fresh for fresh in min_fresh if fresh is not None), default=None),

@@ -26,7 +26,7 @@ from tiered_cache.core.vocabulary import (
 from tiered_cache.engine.answering import Answering, tenant_of
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.build import Parts, build
-from tiered_cache.engine.callers import Callers, key_header_names
+from tiered_cache.engine.callers import Callers
 from tiered_cache.engine.calls import CallResult, Fetch, call
 from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.engine.config import CacheConfig
@@ -73,7 +73,7 @@ class Cache:
         self._keyer = parts.keyer
         self._profile = parts.profile
         self._credentials = Credentials(parts.keyer, config.origin_id, config.tenants)
-        self._callers = Callers(self._credentials, key_header_names(config))
+        self._callers = Callers(self._credentials, config)
         self._background = Background(config.pending_writes)
         self._store = Store(parts.memory, parts.lower, self._background, self.ledger, parts.clock)
         self._flights = Flights()

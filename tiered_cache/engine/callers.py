@@ -1,5 +1,7 @@
 """What the header fields of a call say: who asks, and what is asked of the cache."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from tiered_cache.core.directives import HARMLESS, OWN_PREFIX, read_ask
@@ -35,12 +37,13 @@ class Callers:
 
     Args:
         credentials: make the scopes.
-        key_headers: the operator's further key fields, lower-case.
+        config: the operator's further key fields, and directives that count as not there.
     """
 
-    def __init__(self, credentials: Credentials, key_headers: frozenset[bytes]) -> None:
+    def __init__(self, credentials: Credentials, config: CacheConfig) -> None:
         self._credentials = credentials
-        self._key_headers = key_headers
+        self._key_headers = key_headers = _names(config.key_headers)
+        self._ignored = _names(config.ignored_directives)
         self._inert = HARMLESS - CREDENTIAL_FIELDS - key_headers - {_CONNECTION}
         self._seen: RecentMap[Headers, Caller] = RecentMap(_MEMO_BYTES)
 
@@ -58,12 +61,12 @@ class Callers:
     def _read(self, told: Headers, query: bytes) -> Caller:
         weight = _OVERHEAD_BYTES + sum(len(name) + len(value) for name, value in told)
         arriving = _end_to_end(told)
-        return Caller(self._credentials.scope(arriving, query), read_ask(arriving, self._key_headers), weight)
+        ask = read_ask(arriving, self._key_headers, self._ignored)
+        return Caller(self._credentials.scope(arriving, query), ask, weight)
 
 
-def key_header_names(config: CacheConfig) -> frozenset[bytes]:
-    """The operator's further key fields as `Callers` takes them."""
-    return frozenset(name.lower().encode() for name in config.key_headers)
+def _names(texts: Iterable[str]) -> frozenset[bytes]:
+    return frozenset(text.lower().encode() for text in texts)
 
 
 def _end_to_end(told: Headers) -> Headers:

@@ -2,8 +2,9 @@
 
 import math
 import re
+from typing import get_args
 
-from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
+from tiered_cache.engine.config import CacheConfig, Directive, DiskConfig, RedisConfig
 from tiered_cache.engine.rule_checks import check_rules
 from tiered_cache.errors import ConfigError
 from tiered_cache.tiers.redis_url import read_redis_url
@@ -25,6 +26,10 @@ def check_cache(config: CacheConfig) -> None:
     for name in config.key_headers:
         if not _FIELD_NAME.fullmatch(name):
             raise ConfigError("key_headers: each must be the name of a header field, such as x-team")
+    for directive in config.ignored_directives:
+        if directive not in get_args(Directive):
+            known = ", ".join(get_args(Directive))
+            raise ConfigError(f"ignored_directives: {directive!r} is none; there are {known}")
     _check_tenants(config.tenants)
     check_rules(config.rules)
     if config.disk is not None:

@@ -1,13 +1,26 @@
 """What an operator or embedder may set, as frozen values; unknown fields are refused."""
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct
 
 from tiered_cache.core.rules import Rule
 
 MASK = "***"
+
+Directive: TypeAlias = Literal[
+    "no-store",
+    "no-cache",
+    "only-if-cached",
+    "max-age",
+    "min-fresh",
+    "max-stale",
+    "x-tiered-cache-ttl",
+    "x-tiered-cache-replay",
+    "x-tiered-cache-variant",
+]
+"""What a caller may ask, and an operator may forbid."""
 
 _LOGIN = re.compile(r"(?<=://).*(?=@)|(?<=password=)[^&]*")
 
@@ -94,6 +107,7 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         rules: of the operator's own, before that table; the first that covers a call decides.
         identity_fields: whether `user`, `metadata` and the like join the key.
         key_headers: further request header fields that join the key.
+        ignored_directives: of what callers may ask, what counts as not asked.
         tenants: SHA-256 (hex) of a key, without `Bearer `, to the name of its tenant.
         max_body_bytes: larger request bodies are forwarded uncached.
         max_entry_bytes: larger answers are forwarded, not stored.
@@ -107,6 +121,7 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     rules: tuple[Rule, ...] = ()
     identity_fields: Literal["drop", "key"] = "drop"
     key_headers: tuple[str, ...] = ()
+    ignored_directives: tuple[Directive, ...] = ()
     tenants: dict[str, str] = {}
     memory: MemoryConfig = MemoryConfig()
     disk: DiskConfig | None = None
