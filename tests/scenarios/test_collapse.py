@@ -431,7 +431,7 @@ async def test_a_stream_over_the_limit_is_passed_on_and_not_held():
         await settle()
         gate.set()
         pieces = [piece async for piece in response.body]
-        recording = response.body._recording
+        recording = response.body._cursor._recording
 
         assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
         assert recording.passing and not recording.events
@@ -445,7 +445,7 @@ async def test_a_refused_stream_that_its_reader_left_is_not_held():
     origin = Origin(lambda _request: Response(200, lines, Stream(events("a b c d"))))
     async with world() as w:
         response = await w.cache.serve(w.request(body(stream=True)), origin)
-        recording = response.body._recording
+        recording = response.body._cursor._recording
         await response.body.aclose()
         await settle()
 

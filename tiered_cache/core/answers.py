@@ -28,8 +28,10 @@ __all__ = [
     "closing",
     "ends_stream",
     "error_event",
+    "idle",
     "is_chunk",
     "live",
+    "opens",
     "read_json",
     "read_stream",
     "refuse_head",
@@ -84,9 +86,28 @@ def ends_stream(endpoint: str, event: Event) -> bool:
     return DIALECTS[endpoint].ends_stream(event)
 
 
-def live(endpoint: str, event: Event, *, include_usage: bool) -> bytes:
-    """What a live caller gets of an event: b"" withholds the usage chunk from one who did not ask for it."""
-    return DIALECTS[endpoint].live(event, include_usage)
+def live(endpoint: str, event: Event, *, include_usage: bool, free: bool = False) -> bytes:
+    """What a live caller gets of an event: b"" withholds the usage chunk from one who did not ask for it.
+
+    Args:
+        endpoint: whose dialect it is in.
+        event: as the origin wrote it.
+        include_usage: this caller asked for the usage chunk.
+        free: `usage.cost` becomes 0, as this caller pays nothing.
+    """
+    dialect = DIALECTS[endpoint]
+    piece = dialect.live(event, include_usage)
+    return dialect.free(event) if free and piece else piece
+
+
+def opens(endpoint: str, event: Event) -> bool:
+    """Whether an event delivers nothing of the answer yet: a comment, a ping, a role."""
+    return DIALECTS[endpoint].opens(event)
+
+
+def idle(endpoint: str) -> bytes:
+    """What fills a silence: a comment, or the ping that readers of the dialect know."""
+    return DIALECTS[endpoint].idle
 
 
 def spoken(endpoint: str, event: Event) -> int:

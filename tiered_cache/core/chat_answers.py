@@ -10,6 +10,7 @@ from tiered_cache.core.chat_rendering import live_chat, render_chat
 from tiered_cache.core.chat_synthesis import DONE
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body, unpadded
+from tiered_cache.core.preamble import opens_chat
 from tiered_cache.core.raw_json import UnreadableError, members, members_or_none
 from tiered_cache.core.spoken import spoken_chat
 from tiered_cache.core.sse import Event, write_event
@@ -77,5 +78,6 @@ CHAT_ANSWERS = AnswerDialect(
     write_chunk=_write_chunk,
     is_chunk=_is_chunk,
     closing=DONE,
+    opens=opens_chat,
 )
 """The answers of chat/completions."""

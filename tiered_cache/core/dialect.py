@@ -4,8 +4,21 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from tiered_cache.core.free import free_event, without_cost
 from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import Answer, Call, Entry, Refusal, Shape, Usage
+
+COMMENT = b": waiting\n\n"
+"""An SSE comment, which every reader of a stream passes over."""
+
+
+def _free(event: Event) -> bytes:
+    return free_event(event, without_cost)
+
+
+def _opens_nothing(event: Event) -> bool:
+    del event
+    return False
 
 
 class AnswerDialect(Struct, frozen=True, kw_only=True):
@@ -19,6 +32,9 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
             cannot be given so that an SDK could not tell.
         spoken: how many bytes of text an event adds, by which a replay at a steady rate is timed.
         live: what a caller gets of an event as it comes; the flag says that it asked for the usage chunk.
+        free: the bytes of an event for a caller who did not ask the origin: it cost nothing.
+        opens: whether an event opens a stream and delivers nothing of the answer yet.
+        idle: what fills a silence of ours in a stream.
         usage_of: what a body says it cost, or the first and the last event of a stream that speak of it.
         error_event: the event that ends a stream which cannot go on, for a message and a stable word.
         write_chunk: one value of a stream as an event; the flag says that its JSON text stands for all of it,
@@ -38,3 +54,6 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
     write_chunk: Callable[[bytes, bool], bytes]
     is_chunk: Callable[[Event], bool]
     closing: bytes
+    free: Callable[[Event], bytes] = _free
+    opens: Callable[[Event], bool] = _opens_nothing
+    idle: bytes = COMMENT

@@ -6,6 +6,8 @@ The engine's driver performs the effect that a state names and hands the event b
 from enum import Enum
 from types import MappingProxyType
 
+from tiered_cache.core.diagrams import state_diagram
+
 
 class State(Enum):
     """Where a call stands; the value says what the engine does there."""
@@ -87,10 +89,4 @@ def advance(state: State, event: Event) -> State:
 
 def diagram() -> str:
     """The table as a Mermaid state diagram."""
-    lines = ["stateDiagram-v2", f"    [*] --> {State.START.name}"]
-    lines += [f"    {state.name}: {state.name}<br/>{state.value}" for state in State]
-    lines += [
-        f"    {before.name} --> {after.name}: {event.value}" for (before, event), after in TRANSITIONS.items()
-    ]
-    lines += [f"    {state.name} --> [*]" for state in State if state in TERMINAL]
-    return "\n".join(lines) + "\n"
+    return state_diagram(State, State.START, TRANSITIONS, TERMINAL)

@@ -6,7 +6,8 @@ from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body
 from tiered_cache.core.messages_assembly import assemble, ends, is_done_word
 from tiered_cache.core.messages_reading import read_message, read_usage, usage_of_members, usage_of_texts
-from tiered_cache.core.messages_rendering import render_messages
+from tiered_cache.core.messages_rendering import free_messages_event, render_messages
+from tiered_cache.core.preamble import opens_messages
 from tiered_cache.core.raw_json import UnreadableError, members, members_or_none, quoted, string, write
 from tiered_cache.core.spoken import spoken_messages
 from tiered_cache.core.sse import Event, write_event
@@ -14,6 +15,9 @@ from tiered_cache.core.vocabulary import Answer, Call, Refusal
 
 _SPOILER = write_event(b"unencodable")
 """An event without a name and without JSON: SDKs pass over it, and no stream that holds it is stored."""
+
+_PING = write_event(b'{"type":"ping"}', b"ping")
+"""As the API fills its own silences."""
 
 _NAMELESS = b"chunk"
 """The event of a value that does not say its type: its caller gets it all the same."""
@@ -75,5 +79,8 @@ MESSAGES_ANSWERS = AnswerDialect(
     write_chunk=_write_chunk,
     is_chunk=_is_chunk,
     closing=b"",
+    free=free_messages_event,
+    opens=opens_messages,
+    idle=_PING,
 )
 """The answers of messages."""

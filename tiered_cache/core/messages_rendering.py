@@ -4,7 +4,7 @@ from tiered_cache.core.free import free_event, other_form, without_cost
 from tiered_cache.core.messages_assembly import assemble
 from tiered_cache.core.messages_synthesis import fits, synthesise
 from tiered_cache.core.raw_json import NULL, UnreadableError, check, is_object, members, with_member
-from tiered_cache.core.sse import read_events
+from tiered_cache.core.sse import Event, read_events
 from tiered_cache.core.vocabulary import Entry, Shape
 
 
@@ -15,9 +15,12 @@ def render_messages(entry: Entry, shape: Shape, free: bool) -> bytes | None:
     if shape == "json":
         return without_cost(entry.body) if free else entry.body
     events, rest = read_events(entry.body)
-    return b"".join(
-        [*[free_event(event, without_event_cost) if free else event.raw for event in events], rest]
-    )
+    return b"".join([*[free_messages_event(event) if free else event.raw for event in events], rest])
+
+
+def free_messages_event(event: Event) -> bytes:
+    """The event's bytes with a cost of 0."""
+    return free_event(event, without_event_cost)
 
 
 def without_event_cost(data: bytes) -> bytes:

@@ -6,9 +6,10 @@ from msgspec.json import encode
 
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body, unpadded
+from tiered_cache.core.preamble import opens_responses
 from tiered_cache.core.raw_json import NULL, UnreadableError, members, members_or_none, string
 from tiered_cache.core.responses_reading import read_response, read_usage, why_not_stored
-from tiered_cache.core.responses_rendering import live_responses, render_responses
+from tiered_cache.core.responses_rendering import free_responses_event, live_responses, render_responses
 from tiered_cache.core.responses_stream import ends, is_told, told
 from tiered_cache.core.spoken import spoken_responses
 from tiered_cache.core.sse import Event, write_event
@@ -88,5 +89,7 @@ RESPONSES_ANSWERS = AnswerDialect(
     write_chunk=_write_chunk,
     is_chunk=is_told,
     closing=b"",
+    free=free_responses_event,
+    opens=opens_responses,
 )
 """The answers of the Responses API."""

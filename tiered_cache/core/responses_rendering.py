@@ -7,6 +7,7 @@ from tiered_cache.core.raw_json import (
     check,
     is_object,
     members,
+    members_or_none,
     with_member,
 )
 from tiered_cache.core.responses_fields import ECHOES
@@ -52,14 +53,17 @@ def _same_form(entry: Entry, *, free: bool) -> bytes:
     if entry.form == "json":
         return for_another(entry.body)
     events, rest = read_events(entry.body)
-    return b"".join([*map(_event_for_another, events), rest])
+    return b"".join([*map(free_responses_event, events), rest])
 
 
-def _event_for_another(event: Event) -> bytes:
-    """Only events that hold a response object say what it cost or whom it was for."""
+def free_responses_event(event: Event) -> bytes:
+    """The event's bytes for a caller who did not ask the origin.
+
+    Only events that hold a response object say what it cost or whom it was for.
+    """
     if event.data is None or b'"response"' not in event.data:
         return event.raw
-    response = members(event.data).get("response", NULL)
+    response = members_or_none(event.data).get("response", NULL)
     if not is_object(response):
         return event.raw
     freed = for_another(response)

@@ -2,7 +2,6 @@
 
 from msgspec import Struct
 
-from tiered_cache.core.answers import error_event
 from tiered_cache.core.machine import State
 from tiered_cache.core.pace import pace
 from tiered_cache.core.policy import plan
@@ -20,13 +19,12 @@ from tiered_cache.core.vocabulary import (
     Usage,
     form_of,
 )
-from tiered_cache.engine import heads
+from tiered_cache.engine import following, heads
 from tiered_cache.engine.flight import Flight, Landing
 from tiered_cache.engine.ledger import Ledger, LedgerRow
 from tiered_cache.engine.lookup import Lookup
 from tiered_cache.engine.metering import metered
 from tiered_cache.engine.pacing import PacedBody
-from tiered_cache.engine.recording import LiveBody
 from tiered_cache.engine.store import Store
 from tiered_cache.tiers.base import Clock
 from tiered_cache.tiers.memory import Resident
@@ -54,15 +52,17 @@ class Answering:
         store: where renderings are kept.
         ledger: where answers are booked.
         profile: whose rule has a word for some calls (`unstated`).
-        linger_s: passed to flights whose live reader leaves.
+        resume: where followers go on whose stream broke off before it delivered anything.
         clock: what paced answers are timed by.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, profile: Profile, linger_s: float, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, ledger: Ledger, profile: Profile, resume: following.Resume, clock: Clock
+    ) -> None:
         self._store = store
         self._ledger = ledger
         self._profile = profile
-        self._linger_s = linger_s
+        self._resume = resume
         self._clock = clock
         self._ids = heads.RequestIds()
 
@@ -176,16 +176,18 @@ class Answering:
         )
 
     def _live(self, lookup: Lookup, flight: Flight) -> Response:
-        """The leader's stream, event by event; whether it will be stored is not known yet."""
-        outcome = Outcome(kind="miss", fwd=_fwd(lookup), fwd_status=flight.status, detail=lookup.detail)
-        body = LiveBody(
-            flight.recording,
-            lookup.keyed.call.endpoint,
-            include_usage=lookup.keyed.call.include_usage,
-            broken=error_event(lookup.keyed.call.endpoint, "the origin's stream broke off", "origin_cut"),
-            leave=lambda: flight.leave(self._linger_s),
+        """A stream event by event; whether it will be stored is not known yet."""
+        outcome = Outcome(
+            kind="miss" if lookup.led else "collapsed",
+            fwd=_fwd(lookup),
+            fwd_status=flight.status,
+            collapsed=not lookup.led,
+            detail=lookup.detail,
         )
-        return Response(flight.status, heads.led(flight.headers, outcome, None), body, outcome)
+        if lookup.led:
+            return following.led(lookup, flight, outcome)
+        follower = following.Follower(lookup, self._resume, self._ledger)
+        return following.followed(lookup, flight, outcome, (b"x-request-id", self._ids()), follower)
 
     def _origins_own(self, lookup: Lookup, landing: Landing) -> Response:
         """An error of the origin, as it is, to all who waited for it."""

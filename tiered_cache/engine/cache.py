@@ -89,7 +89,7 @@ class Cache:
         self._driver = Driver(
             self._store, self._flights, pump, self._background, parts.clock, config.linger_s
         )
-        self._answering = Answering(self._store, self.ledger, parts.profile, config.linger_s, parts.clock)
+        self._answering = Answering(self._store, self.ledger, parts.profile, self._resume, parts.clock)
         self._elements = Elements(self._store, self._driver, self._answering, parts.keyer)
         self._repeats = Repeats(self.ledger)
         self._closed = False
@@ -319,6 +319,14 @@ class Cache:
                 if lookup.flight is not None and not lookup.led:
                     self._repeats.note(lookup.request, lookup.keyed.call, lookup.flight)
         return self._answering.finish(state, lookup)
+
+    async def _resume(self, lookup: Lookup) -> State | None:
+        """Where a follower goes on whose stream broke off; a fault of ours is counted."""
+        try:
+            return await self._driver.resume(lookup)
+        except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
+            self._fault(error)
+            return None
 
     @staticmethod
     def _failure(lookup: Lookup) -> BaseException:

@@ -11,7 +11,7 @@ from tiered_cache.core.answers import closing, is_chunk, write_chunk
 from tiered_cache.core.canonical import with_usage_requested
 from tiered_cache.core.vocabulary import Ask, Headers, Origin, Outcome, Request, Response, Scope
 from tiered_cache.engine.bodies import aclose, events_of
-from tiered_cache.errors import OriginStatusError
+from tiered_cache.errors import OriginCutError, OriginStatusError
 
 Chunks: TypeAlias = AsyncIterator[Mapping[str, Any]]
 Fetch: TypeAlias = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any] | Chunks]]
@@ -20,6 +20,9 @@ Serve: TypeAlias = Callable[[Request, Origin], Awaitable[Response]]
 _JSON: Headers = ((b"content-type", b"application/json"),)
 _EVENTS: Headers = ((b"content-type", b"text/event-stream"),)
 _UNSTORED: Headers = (*_JSON, (b"cache-control", b"no-store"))
+
+_UNENCODABLE = b'{"unencodable":'
+"""Begin of what stands for a value without a JSON form; only the call that fetched it can have it."""
 
 _NO_JSON = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 """What encoders raise for values that no JSON text stands for: NaN, a lone surrogate, a circle, bytes."""
@@ -141,7 +144,7 @@ class _Fetching:
             text = msgspec.json.encode(value)
             survives = isinstance(value, Mapping) and msgspec.json.decode(text) == value
         except _NO_JSON:
-            text, survives = b'{"unencodable":%d}' % len(self._odd), False
+            text, survives = b"%b%d}" % (_UNENCODABLE, len(self._odd)), False
         if not survives:
             self._odd[text] = value
         return text
@@ -160,7 +163,11 @@ class _Fetching:
                     yield self._decoded(event.data)
 
     def _decoded(self, text: bytes) -> Any:
-        return self._odd[text] if text in self._odd else msgspec.json.decode(text)
+        if text in self._odd:
+            return self._odd[text]
+        if text.startswith(_UNENCODABLE):
+            raise OriginCutError("a chunk of the call that was shared has no JSON form")
+        return msgspec.json.decode(text)
 
 
 def _copied(value: Any) -> Any:

@@ -9,7 +9,18 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tiered_cache.core.vocabulary import CacheKey, Entry, Headers, Keyed, Origin, Request, Response, Scope
+from tiered_cache.core.live import LIFE, Life, Turn
+from tiered_cache.core.vocabulary import (
+    CacheKey,
+    Entry,
+    Headers,
+    Keyed,
+    Origin,
+    Request,
+    Response,
+    Scope,
+    Usage,
+)
 from tiered_cache.engine.recording import Recording
 from tiered_cache.tiers.memory import Resident
 
@@ -60,12 +71,15 @@ class Flight:
         name: what others join it by.
         keyed, request, origin: the leader's call.
         began_s: when it was started (monotonic).
+        linger_s: how long it lives on when its last caller has left.
         number: its place in the order of all flights.
         reload: begun by a caller who wants an answer newer than any there is.
         generation: 0, or 1 for the one takeover after a failed flight.
         head: done once the response's status and headers are known (see `status`, `headers`).
         begun: some of the response has come, so it is paid for.
         booked: what it cost is in the ledger.
+        usage, took_s: what that was, and how long the origin took.
+        counts_tokens: the origin was asked for its token counts where it gives them only on request.
         streaming: the response is an event stream, which `recording` holds.
         landed: done once the whole answer is judged, before a slow origin has closed the connection.
         released: the answer cannot be shared; followers start anew.
@@ -80,6 +94,7 @@ class Flight:
         origin: Origin,
         began_s: float,
         *,
+        linger_s: float,
         generation: int = 0,
         reload: bool = False,
     ) -> None:
@@ -88,6 +103,7 @@ class Flight:
         self.request = request
         self.origin = origin
         self.began_s = began_s
+        self.linger_s = linger_s
         self.number = 0
         self.generation = generation
         self.reload = reload
@@ -100,10 +116,14 @@ class Flight:
         self.streaming = False
         self.begun = False
         self.booked = False
+        self.usage = Usage()
+        self.took_s = 0.0
+        self.counts_tokens = True
         self.released = False
         self.asking = False
         self.callers = 0
         self.task: asyncio.Task[Landing] | None = None
+        self._life = Life.FLYING
         self._timer: asyncio.TimerHandle | None = None
         self._headed_s = 0.0
 
@@ -118,6 +138,11 @@ class Flight:
         scope = self.request.scope
         assert scope is not None
         return scope
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is a running stream that others may read."""
+        return self.streaming and not self.released and not self.landed.done()
 
     def begin_head(self, response: Response, *, streaming: bool) -> None:
         """Tell the waiters that the response has begun."""
@@ -141,35 +166,41 @@ class Flight:
     def join(self) -> None:
         """Count a caller in; a lingering flight lives again."""
         self.callers += 1
+        self._turn(Turn.JOINED)
+
+    def leave(self) -> None:
+        """Count a caller out; after the last one the call lingers, then finishes or is cancelled."""
+        self.callers -= 1
+        if self.callers == 0 and self.task is not None and not self.task.done():
+            self._turn(Turn.LEFT)
+
+    def _turn(self, turn: Turn) -> None:
+        """Go on in its life; what changes nothing there is passed over."""
+        life = LIFE.get((self._life, turn))
+        if life is None:
+            return
+        self._life = life
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def leave(self, linger_s: float) -> None:
-        """Count a caller out; after the last one the call lingers, then finishes or is cancelled."""
-        self.callers -= 1
-        if self.callers == 0 and not self._finished():
-            self._timer = asyncio.get_running_loop().call_later(linger_s, self._linger_over)
-
-    def _finished(self) -> bool:
-        return self.task is None or self.task.done()
+        loop = asyncio.get_running_loop()
+        match life:
+            case Life.LINGERING:
+                self._timer = loop.call_later(self.linger_s, self._linger_over)
+            case Life.FINISHING:
+                self._timer = loop.call_later(FINISH_S, self._turn, Turn.OUT_OF_TIME)
+            case Life.CANCELLED if self.task is not None:
+                self.task.cancel()
+            case _:
+                pass
 
     def _linger_over(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self.streaming and loop.time() - self._headed_s < YOUNG_STREAM_S:
-            self._cancel()
-        else:
-            self._timer = loop.call_later(FINISH_S, self._cancel)
-
-    def _cancel(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
+        young = asyncio.get_running_loop().time() - self._headed_s < YOUNG_STREAM_S
+        self._turn(Turn.NOT_WORTH_IT if self.streaming and young else Turn.LINGERED)
 
     def done(self, task: asyncio.Task[Landing]) -> None:
         """End with its task: nobody is left waiting, whatever happened."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._turn(Turn.ENDED)
         if not self.head.done():
             self.head.cancel()
         if self.landed.done():

@@ -61,6 +61,14 @@ def led(headers: Headers, outcome: Outcome, etag: bytes | None) -> Headers:
     return (*kept, (b"cache-status", cache_status(outcome, earlier=earlier)))
 
 
+def followed(headers: Headers, outcome: Outcome) -> Headers:
+    """Field lines of a stream for those who joined it, without the leader's own exchange."""
+    lines = [line for line in headers if line[0] == b"content-type"]
+    lines += [*stored_headers(headers), *led((), outcome, None)]
+    lines += [(b"x-tiered-cache-origin-id", value) for name, value in headers if name == b"x-request-id"]
+    return tuple(lines)
+
+
 def shared_error(headers: Headers, outcome: Outcome) -> Headers:
     """Field lines of an error for those who waited for another's call, without that one's own exchange."""
     lines = [line for line in headers if line[0] in _OF_ERRORS]

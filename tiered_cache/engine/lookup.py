@@ -12,12 +12,16 @@ from tiered_cache.core.vocabulary import Fwd, Keyed, Origin, Rendering, Request
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.flight import Flight, FlightName, Flights, Landing, flight_name
 from tiered_cache.engine.pump import Pump
+from tiered_cache.engine.recording import Cursor
 from tiered_cache.engine.store import Candidate, Store, Unfit
-from tiered_cache.errors import OriginError, OriginTimeoutError, OriginUnreachableError
+from tiered_cache.errors import OriginCutError, OriginError, OriginTimeoutError, OriginUnreachableError
 from tiered_cache.tiers.base import Clock
 
 _CREDENTIAL_STATUSES = frozenset({401, 402, 403, 412})
 """Answers about the leader's credential, which say nothing to callers with another one (SEMANTICS §5)."""
+
+_BROKEN = frozenset({"error-body", "incomplete"})
+"""Reason words of streams that began with 200 and failed."""
 
 _RELEASES = 2
 """How often a caller may be sent back to start before it leads a flight of its own."""
@@ -56,6 +60,7 @@ class Lookup:
         detail: reason word for Cache-Status; at first the rule's.
         flight, landing: what it led or followed, and how that ended.
         led: it led that flight.
+        cursor: where it reads that flight's stream, for who asked for one.
         failure: why there is no answer.
         timed_out: this caller's own time-out ran out.
         origin_failed: the failure is the origin's, not ours.
@@ -75,6 +80,8 @@ class Lookup:
         self.flight: Flight | None = None
         self.landing: Landing | None = None
         self.led = False
+        self.cursor: Cursor | None = None
+        self._in: Flight | None = None
         self.failure: BaseException | None = None
         self.origin_failed = False
         self.timed_out = False
@@ -82,6 +89,23 @@ class Lookup:
         self.fwd: Fwd | None = None
         self.generation = 0
         self.releases = 0
+
+    def enter(self, flight: Flight, *, led: bool) -> None:
+        """Be one of the callers of a flight."""
+        self.flight, self.led = flight, led
+        self._in = flight
+        flight.join()
+        if self.keyed.call.stream:
+            self.cursor = flight.recording.open()
+
+    def leave(self) -> None:
+        """Leave the flight it is in, if it is in one."""
+        flight, self._in = self._in, None
+        cursor, self.cursor = self.cursor, None
+        if cursor is not None:
+            cursor.close()
+        if flight is not None:
+            flight.leave()
 
     @property
     def joinable(self) -> tuple[FlightName, ...]:
@@ -165,16 +189,18 @@ class Driver:
         return False
 
     async def _board(self, lookup: Lookup) -> Event:
+        if lookup.generation and not lookup.keyed.call.stream:
+            # Who asked for a stream goes first: this one may follow what that one leads, not the other way.
+            await asyncio.sleep(0)
         now = self._clock.monotonic()
         # An SDK's retry joins what its first try began, hit-for-miss or not.
         alone = self._flights.is_alone(lookup.keyed.key, now) and not lookup.request.ask.retry
         if alone or not lookup.terms.collapse or lookup.releases > _RELEASES:
             return Event.LEADS
         flight = self._flights.find(lookup.joinable, lookup.terms.after)
-        if flight is None or (lookup.terms.own_leader and not _same_credential(lookup, flight)):
+        if flight is None or not _may_follow(lookup, flight):
             return Event.LEADS
-        lookup.flight, lookup.led = flight, False
-        flight.join()
+        lookup.enter(flight, led=False)
         return Event.JOINS
 
     async def _recheck(self, lookup: Lookup) -> Event:
@@ -194,6 +220,7 @@ class Driver:
             lookup.request,
             lookup.origin,
             now,
+            linger_s=self._linger_s,
             generation=lookup.generation,
             reload=lookup.terms.reload,
         )
@@ -215,50 +242,67 @@ class Driver:
 
     async def _forward(self, lookup: Lookup) -> Event:
         flight = self.launch(lookup)
-        lookup.flight, lookup.led = flight, True
-        flight.join()
+        lookup.enter(flight, led=True)
+        deadline = _Deadline(lookup.request.ask.read_timeout_s)
+        stays = False
         try:
-            deadline = _Deadline(lookup.request.ask.read_timeout_s)
             await asyncio.wait({flight.head}, timeout=deadline.left_s())
-            if flight.streaming:
-                return Event.ANSWERED
-            event = await self._outcome(lookup, flight, deadline)
-        except asyncio.CancelledError:
-            flight.leave(self._linger_s)
-            raise
-        flight.leave(self._linger_s)
-        return event
+            stays = flight.streaming
+            return Event.ANSWERED if stays else await self._outcome(lookup, flight, deadline)
+        finally:
+            if not stays:
+                lookup.leave()
 
     async def _follow(self, lookup: Lookup) -> Event:
         flight = lookup.flight
         assert flight is not None
         deadline = _Deadline(lookup.request.ask.read_timeout_s)
+        stays = False
         try:
             await asyncio.wait({flight.head}, timeout=deadline.left_s())
+            if flight.runs and lookup.cursor is not None:
+                stays = _may_follow(lookup, flight)
+                return Event.ANSWERED if stays else self._start_anew(lookup)
             event = Event.RELEASED if flight.released else await self._outcome(lookup, flight, deadline)
-            if flight.released:
-                return self._start_anew(lookup)
         finally:
-            flight.leave(self._linger_s)
-        return self._shared(lookup, flight, event)
+            if not stays:
+                lookup.leave()
+        return self._start_anew(lookup) if flight.released else self._shared(lookup, flight, event)
+
+    async def resume(self, lookup: Lookup) -> State:
+        """Go on where the stream that `lookup` follows broke off before it delivered anything."""
+        flight = lookup.flight
+        assert flight is not None
+        lookup.leave()
+        event = await self._outcome(lookup, flight, _Deadline(None))
+        return await self.run(lookup, advance(State.FOLLOW, self._shared(lookup, flight, event)))
 
     def _shared(self, lookup: Lookup, flight: Flight, event: Event) -> Event:
         """What the leader's outcome means to a follower."""
         landing = lookup.landing
-        if event is Event.FAILED_STALE:
-            return event
         if landing is None:
             if flight.generation == 0 == lookup.generation and not lookup.timed_out:
                 lookup.generation = 1
                 return self._start_anew(lookup)
+            return event
+        if event is Event.FAILED_STALE:
             return event
         if landing.status in _CREDENTIAL_STATUSES and not _same_credential(lookup, flight):
             return self._start_anew(lookup)
         if landing.entry is not None:
             lookup.rendering = self._store.landed_rendering(lookup.keyed, landing.resident, landing.entry)
             if lookup.rendering is None:
-                return self._start_anew(lookup)
+                return self._unwritten(lookup, landing)
         return event
+
+    def _unwritten(self, lookup: Lookup, landing: Landing) -> Event:
+        """An answer that has no JSON: of a stream that failed there is none to be had, of others there is."""
+        if landing.detail not in _BROKEN:
+            return self._start_anew(lookup)
+        lookup.landing = None
+        lookup.failure = OriginCutError("the stream that was shared ended in an error, or too early")
+        lookup.origin_failed = True
+        return self._weigh_failure(lookup)
 
     def _start_anew(self, lookup: Lookup) -> Event:
         lookup.releases += 1
@@ -269,8 +313,9 @@ class Driver:
     async def _outcome(self, lookup: Lookup, flight: Flight, deadline: "_Deadline") -> Event:
         """Wait for the landing; a failure or an error status may give way to the fallback."""
         landed = flight.landed
-        done, _ = await asyncio.wait({landed}, timeout=deadline.left_s())
-        if not done:
+        if not landed.done():
+            await asyncio.wait({landed}, timeout=deadline.left_s())
+        if not landed.done():
             lookup.failure = OriginTimeoutError("the origin's answer outlasted this caller's time-out")
             lookup.origin_failed = lookup.timed_out = True
         elif landed.cancelled():
@@ -313,6 +358,15 @@ def stands_in(failure: BaseException | None, status: int | None) -> bool:
     if failure is None:
         return stale_if_error_allowed(status)
     return isinstance(failure, (OriginError, OSError))
+
+
+def _may_follow(lookup: Lookup, flight: Flight) -> bool:
+    """Whether credential and shape allow it; what the origin leaves out is known when it has been asked."""
+    call = lookup.keyed.call
+    needs_usage = call.include_usage or not call.stream
+    return (flight.counts_tokens or not needs_usage) and (
+        not lookup.terms.own_leader or _same_credential(lookup, flight)
+    )
 
 
 def _same_credential(lookup: Lookup, flight: Flight) -> bool:

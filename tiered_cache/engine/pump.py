@@ -85,6 +85,7 @@ class Pump:
             flight.begun = True
             raise
         finally:
+            self._flights.forget(flight)  # before the readers are woken, so that none joins it again
             flight.recording.close(whole=False)
             if flight.begun and not flight.booked:
                 self._book_lost(flight, usage.usage())
@@ -114,6 +115,7 @@ class Pump:
         request = flight.request
         place = (flight.scope.origin_id, flight.keyed.call.model)
         edited = request if place in self._refuses_usage_edit else _with_usage(flight.keyed, request)
+        flight.counts_tokens = edited is not request or not _lacks_usage(flight.keyed)
         response = await self._ask_once(flight, edited)
         if edited is request or not 400 <= response.status < 500:
             return response
@@ -123,6 +125,7 @@ class Pump:
         if len(self._refuses_usage_edit) < _REMEMBERED_ORIGINS and len(place[1]) <= _LONGEST_MODEL:
             self._refuses_usage_edit.add(place)
         self._ledger.count("usage-edit-refused")
+        flight.counts_tokens = False
         return await self._ask_once(flight, request)
 
     async def _ask_once(self, flight: Flight, request: Request) -> Response:
@@ -174,6 +177,7 @@ class Pump:
                     flight.land(landing)
                 recording.extend(events)
                 self._bound(flight)
+                await recording.wanted()
         except OriginError:
             if landing is None:
                 raise
@@ -198,8 +202,8 @@ class Pump:
         if not recording.passing and recording.size_bytes > self._max_entry_bytes:
             recording.passing = True
             self._release(flight)
-        if recording.passing and flight.callers == 0:
-            recording.read_from(recording.end)
+        if recording.passing:
+            recording.let_go(self._max_entry_bytes)
 
     def _passed(self, flight: Flight, response: Response, reason: Refusal, usage: Usage) -> Landing:
         """A stream that was never held whole: booked, not judged."""
@@ -281,7 +285,7 @@ class Pump:
         return None if flight.keyed.elements else residents[0]
 
     def _book(self, flight: Flight, response: Response, read: Answer | Refusal, took_s: float) -> None:
-        flight.booked = True
+        flight.booked, flight.usage, flight.took_s = True, read.usage, took_s
         self._ledger.spend(read.usage, for_nobody=flight.callers == 0)
         kind = "miss" if response.status == 200 else "error"
         row = self._ledger.row(flight.scope.tenant, flight.keyed.call.model, "origin", kind)
@@ -333,12 +337,15 @@ def _ends(endpoint: str, events: list[Event]) -> bool:
 
 def _with_usage(keyed: Keyed, request: Request) -> Request:
     """The one edit of a cacheable stream; a body with a Content-Encoding goes as it came."""
-    call = keyed.call
-    if call.endpoint not in USAGE_ON_REQUEST or not call.stream or call.include_usage:
-        return request
-    if request.plain_body is not None:
+    if not _lacks_usage(keyed) or request.plain_body is not None:
         return request
     return replace(request, body=with_usage_requested(request.body))
+
+
+def _lacks_usage(keyed: Keyed) -> bool:
+    """Whether the origin leaves the token counts of this stream out, as nobody asked for them."""
+    call = keyed.call
+    return call.endpoint in USAGE_ON_REQUEST and call.stream and not call.include_usage
 
 
 def _entry(keyed: Keyed, response: Response, read: Answer | Refusal, raw: bytes, took_s: float) -> Entry:
