@@ -15,6 +15,7 @@ from tiered_cache.simulation.valkey import EmbeddedValkey
 from tiered_cache.tiers.redis import RedisTier
 
 _AT_ONCE = 64
+_WRITTEN_WITHIN_S = 0.5
 
 
 async def _measure(url: str, rounds: int) -> tuple[tuple[timing.Timing, ...], tuple[timing.Timing, ...]]:
@@ -43,6 +44,7 @@ async def _cases(cache: Cache, bare: Redis, tier: RedisTier) -> dict[str, Callab
     await tier.put(key, sealed)
     await bare.set("bare", sealed.payload)
     await cache.serve(cache.request(calls.ENDPOINT, body, headers=calls.HEADERS), calls.origin)
+    await asyncio.sleep(_WRITTEN_WITHIN_S)
 
     async def serve() -> Response:
         response = await cache.serve(cache.request(calls.ENDPOINT, body, headers=calls.HEADERS), _no_origin)

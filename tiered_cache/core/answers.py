@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
+from tiered_cache.core.cuts import Cut
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
 from tiered_cache.core.messages_answers import MESSAGES_ANSWERS
@@ -39,6 +42,7 @@ __all__ = [
     "spoken",
     "stored_headers",
     "usage_of",
+    "with_cut",
     "write_chunk",
 ]
 
@@ -127,11 +131,28 @@ def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None
         shape: what the caller asked for.
         free: `usage.cost` becomes 0, as this caller pays nothing.
     """
+    content_type = _JSON if form_of(shape) == "json" else _SSE_FIELD
+    if free:
+        for cut in entry.cuts:
+            if cut.shape == shape:
+                return Rendering(cut.of(entry.body), content_type, cut.etag)
     dialect = DIALECTS.get(entry.endpoint)
     body = None if dialect is None else dialect.render(entry, shape, free)
-    if body is None:
-        return None
-    return Rendering(body, _JSON if form_of(shape) == "json" else _SSE_FIELD, make_etag(body))
+    return None if body is None else Rendering(body, content_type, make_etag(body))
+
+
+def with_cut(entry: Entry, shape: Shape, rendering: Rendering) -> Entry:
+    """A new entry with the way to a rendering of it, so that later ones need not read the body.
+
+    Args:
+        entry: a new one.
+        shape: how the rendering was asked for.
+        rendering: made from `entry` for a caller who pays nothing.
+    """
+    if form_of(shape) != entry.form or not rendering.etag:
+        return entry
+    cut = Cut.between(shape, entry.body, rendering.body, rendering.etag)
+    return entry if cut is None else replace(entry, cuts=(*entry.cuts, cut))
 
 
 def usage_of(endpoint: str, *texts: bytes) -> Usage:

@@ -10,6 +10,7 @@ from typing import Literal, NewType, TypeAlias
 
 from msgspec import Struct
 
+from tiered_cache.core.cuts import Cut
 from tiered_cache.core.replay import Replay
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -255,6 +256,7 @@ class Entry(Struct, frozen=True, array_like=True):
         origin_s: how long the origin took, which is what a hit saves.
         origin_request_id: the origin's x-request-id, empty when it sent none.
         timing: milliseconds before each event of a stream, two bytes for each; empty where not known.
+        cuts: renderings that need no reading of the body.
     """
 
     endpoint: str
@@ -271,6 +273,7 @@ class Entry(Struct, frozen=True, array_like=True):
     origin_s: float
     origin_request_id: bytes = b""
     timing: bytes = b""
+    cuts: tuple[Cut, ...] = ()
 
 
 class Sealed(Struct, frozen=True):

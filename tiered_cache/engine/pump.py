@@ -278,9 +278,10 @@ class Pump:
     def _fill(self, flight: Flight, entry: Entry) -> Resident | None:
         """Keep the answer; of a batch each element's, but those of which something newer was stored."""
         residents: list[Resident | None] = []
+        shape = None if flight.keyed.elements else flight.keyed.shape
         for key, part in zip(flight.keys, _parts(flight, entry), strict=True):
             if self._flights.may_store(flight, key):
-                residents.append(self._store.fill(key, part))
+                residents.append(self._store.fill(key, part, shape))
                 self._flights.stored(flight, key)
         return None if flight.keyed.elements else residents[0]
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from msgspec import Struct
 
 from tiered_cache.core import codec
-from tiered_cache.core.answers import render
+from tiered_cache.core.answers import render, with_cut
 from tiered_cache.core.vocabulary import CacheKey, Entry, Found, Keyed, Rendering, Sealed, Shape
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.ledger import Ledger
@@ -162,10 +162,21 @@ class Store:
             return None
         return resident
 
-    def fill(self, key: CacheKey, entry: Entry) -> Resident | None:
-        """Keep a new answer: memory at once, the others behind. None when memory would not take it."""
+    def fill(self, key: CacheKey, entry: Entry, shape: Shape | None = None) -> Resident | None:
+        """Keep a new answer: memory at once, the others behind. None when memory would not take it.
+
+        Args:
+            key: its name.
+            entry: the answer.
+            shape: how it was asked for; others will ask so as well.
+        """
+        rendering = render(entry, shape) if self._lower and shape is not None else None
+        if shape is not None and rendering is not None:
+            entry = with_cut(entry, shape, rendering)
         sealed = codec.seal(key, entry)
         resident = self.memory.keep(key, sealed)
+        if resident is not None and shape is not None and rendering is not None:
+            self.memory.add_rendering(key, resident, shape, rendering)
         for tier in self._lower:
             self._write(tier, key, sealed, 0.0)
         return resident

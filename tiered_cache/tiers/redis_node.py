@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from tiered_cache.errors import TierUnavailableError
 from tiered_cache.tiers.redis_line import Connection, Line
-from tiered_cache.tiers.redis_lookups import Lookups, Reading
+from tiered_cache.tiers.redis_lookups import Lookups
 from tiered_cache.tiers.redis_replies import Reply, ReplyError
 from tiered_cache.tiers.redis_wire import unavailable
 
@@ -40,6 +40,9 @@ class Node:
         read_timeout_s: what a round trip of lookups may take.
         write_timeout_s: what any other command may take, and how long a silent connection is kept.
         troubled: hears of every failure.
+
+    Attributes:
+        read: looks a key up, see `Lookups.read`.
     """
 
     def __init__(
@@ -52,12 +55,8 @@ class Node:
         readers = [Line(connect(), read_timeout_s, write_timeout_s) for _ in range(READ_LINES)]
         self._writer = Line(connect(), write_timeout_s, write_timeout_s)
         self._lines = (*readers, self._writer)
-        self._lookups = Lookups(readers, troubled)
+        self.read = Lookups(readers, troubled).read
         self._troubled = troubled
-
-    def read(self, name: bytes) -> "asyncio.Future[Reading | None]":
-        """The value of a key, or None. Raises CorruptEntryError, TierUnavailableError."""
-        return self._lookups.read(name)
 
     async def run(self, script: Script, name: bytes, *arguments: bytes | int) -> Reply:
         """Run a script on one key. Raises TierUnavailableError."""

@@ -61,11 +61,15 @@ class Wire(asyncio.Protocol):
         self._open = True
         self._reader = new_reader()
         self._replies: list[Reply] = []
+        self._due = 0
+        """Replies of the oldest exchange."""
         self._stream = transport.get_protocol()
         transport.set_protocol(self)
 
     def send(self, exchange: Exchange) -> None:
         """Send an exchange's commands."""
+        if not self.exchanges:
+            self._due = exchange.replies
         self.exchanges.append(exchange)
         self.outstanding += exchange.replies
         self._transport.write(exchange.commands)
@@ -87,8 +91,11 @@ class Wire(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while self._open and (reply := self._reader.gets()) is not False:
-                if not is_push(reply):
-                    self._take(reply)
+                if is_push(reply):
+                    continue
+                self._replies.append(reply)
+                if len(self._replies) >= self._due:
+                    self._end_oldest()
         except UnreadableReplyError as error:
             self.drop("unreadable reply", error)
 
@@ -97,16 +104,15 @@ class Wire(asyncio.Protocol):
         self._stream.connection_lost(None)
         self.drop("connection lost", exc)
 
-    def _take(self, reply: Reply) -> None:
+    def _end_oldest(self) -> None:
         if not self.exchanges:
             self.drop("reply to nothing")
             return
-        self._replies.append(reply)
-        if len(self._replies) == self.exchanges[0].replies:
-            exchange = self.exchanges.popleft()
-            self.outstanding -= exchange.replies
-            replies, self._replies = self._replies, []
-            exchange.end(replies)
+        exchange = self.exchanges.popleft()
+        self._due = self.exchanges[0].replies if self.exchanges else 0
+        self.outstanding -= exchange.replies
+        replies, self._replies = self._replies, []
+        exchange.end(replies)
 
 
 def unavailable(why: str, cause: BaseException | None = None) -> TierUnavailableError:
