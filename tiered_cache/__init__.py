@@ -1,6 +1,7 @@
 """The two-tier response cache for LLM calls: pay once for equal calls, never get another call's answer."""
 
 from tiered_cache.core.explain import Comparison, Explanation
+from tiered_cache.core.replay import TokenRate
 from tiered_cache.core.rules import Gives, Match, Rule
 from tiered_cache.core.vocabulary import Origin, Outcome, Request, Response, Scope
 from tiered_cache.engine.blocking import BlockingCache
@@ -48,6 +49,7 @@ __all__ = [
     "Rule",
     "Scope",
     "TieredCacheError",
+    "TokenRate",
     "__version__",
 ]
 

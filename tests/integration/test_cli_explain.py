@@ -62,6 +62,7 @@ def test_json_of_one_request(file, capsys):
         "dropped",
         "rule",
         "lifetime",
+        "replay",
         "edits",
         "canonical",
     ]

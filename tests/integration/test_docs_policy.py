@@ -88,6 +88,9 @@ REFUSED = [
     ({"gives": {"jitter": 1.1}}, "rules[0].gives.jitter"),
     ({"gives": {"store": True}}, "rules[0].gives.store"),
     ({"match": {"content": ["chat"]}, "gives": {"collapse": True}}, "rules[0].gives.collapse"),
+    ({"match": {"content": ["chat"]}, "gives": {"replay": "instant"}}, "rules[0].gives.replay"),
+    ({"gives": {"replay": {"tokens_per_s": 0}}}, "rules[0].gives.replay.tokens_per_s"),
+    ({"gives": {"replay": {"tokens_per_s": 1e9}}}, "rules[0].gives.replay.tokens_per_s"),
     ({"match": {"media_types": ["a/*"]}, "gives": {"collapse": False}}, "rules[0].gives.collapse"),
 ]
 
@@ -107,6 +110,8 @@ def test_a_rule_that_could_have_no_effect_is_refused_with_its_place(rule, named)
         ("match = { determinism = 'random' }", "$.cache.rules[0].match.determinism"),
         ("gives = { fresh = 5 }", "`fresh`"),
         ("gives = { fresh_s = '5' }", "$.cache.rules[0].gives.fresh_s"),
+        ("gives = { replay = 'slow' }", "$.cache.rules[0].gives.replay"),
+        ("gives = { replay = { tokens = 5 } }", "`tokens`"),
         ("when = {}", "`when`"),
     ],
 )

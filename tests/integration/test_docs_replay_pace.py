@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.integration.gateway_process import GatewayProcess
-from tiered_cache.core.replay import FASTEST_TOKENS_PER_S, LONGEST_GAP_MS, SLOWEST_TOKENS_PER_S, read_replay
+from tiered_cache.core.replay import (
+    FASTEST_TOKENS_PER_S,
+    LONGEST_GAP_MS,
+    SLOWEST_TOKENS_PER_S,
+    TokenRate,
+    read_replay,
+)
+from tiered_cache.engine.checks import check_cache
+from tiered_cache.gateway.config import read_config
 from tiered_cache.simulation.behaviour import Settings
 from tiered_cache.simulation.process import SimulatedRequesty
 
@@ -35,6 +43,13 @@ def test_the_snippet_is_as_fast_as_asked():
     assert instant_s <= 0.2 < miss_s
     assert recorded_s == pytest.approx(miss_s, rel=0.3, abs=0.1)
     assert steady_s > recorded_s, "25 ms a token instead of 20"
+
+
+def test_the_file_shown_is_read_and_its_rules_pace():
+    (toml,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    config = read_config(toml.encode(), "page").cache
+    check_cache(config)
+    assert [rule.gives.replay for rule in config.rules] == [TokenRate(60.0), "as-recorded"]
 
 
 def test_the_values_in_the_table_are_those_that_are_read():

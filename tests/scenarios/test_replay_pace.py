@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from tests.scenarios.world import EVENTS, Origin, Seen, answer, body, events, world
-from tiered_cache import DiskConfig, Response
+from tiered_cache import DiskConfig, Gives, Match, Response, Rule, TokenRate
 from tiered_cache.engine.pacing import PacedBody
 
 REPLAY = b"x-tiered-cache-replay"
@@ -223,7 +223,7 @@ async def test_a_slow_reader_holds_nobody_up_and_catches_up():
 
 async def test_the_timing_is_in_every_tier(tmp_path):
     """What another start of the process reads from the disk goes out as it came the first time."""
-    disk = DiskConfig(directory=str(tmp_path))
+    disk = DiskConfig(directory=str(tmp_path), read_deadline_s=10.0)
     async with world(disk=disk) as w:
         await fill(w)
     async with world(disk=disk) as w:
@@ -233,6 +233,57 @@ async def test_the_timing_is_in_every_tier(tmp_path):
 
     assert "detail=disk" in dict(response.headers)[b"cache-status"].decode()
     assert [at for at, _ in got] == [0.0, 0.5, 2.5]
+
+
+def ruled(replay, **match):
+    return Rule(match=Match(**match), gives=Gives(replay=replay))
+
+
+async def test_a_rule_paces_all_that_it_covers_and_peek_leaves_them_to_serve():
+    async with world(rules=(ruled("as-recorded", models=("openai/*",)),)) as w:
+        await fill(w)
+        request = w.request(stream())
+        assert w.cache.peek(request) is None
+        got = await pieces_at(w, await w.cache.serve(request, Origin()))
+        assert w.cache.peek(w.request(body("one two three"))).outcome.kind == "hit"
+
+    assert [at for at, _ in got] == [0.0, 0.5, 2.5]
+
+
+async def test_what_no_paced_rule_covers_is_answered_by_peek():
+    async with world(rules=(ruled("as-recorded", models=("azure/*",)), ruled("instant"))) as w:
+        await fill(w)
+        assert isinstance(w.cache.peek(w.request(stream())).body, bytes)
+
+
+async def test_a_callers_own_pace_wins_over_the_rules():
+    async with world(rules=(ruled(TokenRate(1)),)) as w:
+        await fill(w)
+        at_once = await w.cache.serve(w.request(stream(), (REPLAY, b"instant")), Origin())
+        recorded = await w.cache.serve(w.request(stream(), AS_RECORDED), Origin())
+        got = await pieces_at(w, recorded)
+
+    assert isinstance(at_once.body, bytes)
+    assert [at for at, _ in got] == [0.0, 0.5, 2.5]
+
+
+async def test_a_stale_answer_is_paced_as_a_fresh_one():
+    rule = Rule(gives=Gives(fresh_s=10, stale_if_error_s=100, replay="as-recorded"))
+    async with world(rules=(rule,)) as w:
+        await fill(w)
+        w.clock.advance(50)
+        response = await w.cache.serve(w.request(stream()), Origin(Response(503, (), b"down")))
+        got = await pieces_at(w, response)
+
+    assert "stale-if-error" in dict(response.headers)[b"cache-status"].decode()
+    assert [at for at, _ in got] == [0.0, 0.5, 2.5]
+
+
+async def test_explain_says_the_pace():
+    async with world(rules=(ruled(TokenRate(5)),)) as w:
+        told = [w.cache.explain(w.request(stream(), *more)).replay for more in ((), (AS_RECORDED,))]
+
+    assert told == [TokenRate(5), "as-recorded"]
 
 
 async def test_values_are_paced_as_bytes_are():

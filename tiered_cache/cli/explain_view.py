@@ -7,6 +7,7 @@ from msgspec import json
 
 from tiered_cache.core.explain import Comparison, Explanation
 from tiered_cache.core.lasting import Lasting
+from tiered_cache.core.replay import Replay, TokenRate
 
 _EXCERPT = 64
 """Characters of a value that a table shows."""
@@ -110,8 +111,14 @@ def _facts(told: Explanation, circumstances: str) -> Iterator[tuple[str, str]]:
     yield "rule", told.rule
     if told.lifetime is not None:
         yield from _lasting(told.lifetime)
+    if told.replay != "instant":
+        yield "replay", _replay(told.replay)
     for edit in told.edits:
         yield "edit", f"{edit.path} = {json.encode(edit.value).decode()}: {edit.why}"
+
+
+def _replay(replay: Replay) -> str:
+    return f"{replay.tokens_per_s:g} tokens per second" if isinstance(replay, TokenRate) else replay
 
 
 def _lasting(lasting: Lasting) -> Iterator[tuple[str, str]]:

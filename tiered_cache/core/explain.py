@@ -10,6 +10,7 @@ from tiered_cache.core.keys import Keyer, key_text
 from tiered_cache.core.lasting import Lasting, lasting_of
 from tiered_cache.core.policy import plan
 from tiered_cache.core.profiles import Profile
+from tiered_cache.core.replay import Replay
 from tiered_cache.core.vocabulary import Bypass, Call, Keyed, Request
 
 _USAGE = "the origin says what a stream costs only if asked"
@@ -49,6 +50,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
         dropped: what is not in the canonical form.
         rule: the operator's rule or the row of the lifetime table, or `bypass`.
         lifetime: None where nothing is stored.
+        replay: how fast a stored stream would be given.
         edits: made to the body on the way to the origin.
         canonical: the canonical text; None where the body has none.
     """
@@ -59,6 +61,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     dropped: tuple[Dropped, ...]
     rule: str
     lifetime: Lasting | None
+    replay: Replay
     edits: tuple[Edit, ...]
     canonical: str | None
 
@@ -92,7 +95,10 @@ def explain(keyer: Keyer, profile: Profile, request: Request) -> Explanation:
     reason = planned.detail
     if lasting is None and reason is None:  # the row stores nothing, or the caller's ttl is zero
         reason = "ttl" if planned.store else planned.rule
-    return _explanation(keyed, form, request, reason=reason, rule=planned.rule, lasting=lasting)
+    replay = planned.replay_for(request.ask)
+    return _explanation(
+        keyed, form, request, reason=reason, rule=planned.rule, lasting=lasting, replay=replay
+    )
 
 
 def compare(keyer: Keyer, request: Request, other: Request) -> Comparison:
@@ -134,6 +140,7 @@ def _explanation(
     reason: str | None,
     rule: str,
     lasting: Lasting | None = None,
+    replay: Replay = "instant",
 ) -> Explanation:
     dropped: tuple[Dropped, ...] = ()
     edits: tuple[Edit, ...] = ()
@@ -149,6 +156,7 @@ def _explanation(
         dropped=dropped,
         rule=rule,
         lifetime=lasting,
+        replay=replay,
         edits=edits,
         canonical=canonical,
     )

@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tiered_cache.core.profiles import NO_ROW, Caps, Profile, Row
+from tiered_cache.core.replay import Replay
 from tiered_cache.core.rules import Gives, Rule
 from tiered_cache.core.vocabulary import Answer, Ask, CacheKey, Call, ContentClass, Lifetime
 
@@ -35,6 +36,11 @@ class Plan(Struct, frozen=True):
     rule: str
     detail: str | None
     gives: Gives = _NOTHING
+
+    def replay_for(self, ask: Ask) -> Replay:
+        """How fast a stored stream is given: as the caller says, else the rule, else at once."""
+        said = self.gives.replay if ask.replay is None else ask.replay
+        return "instant" if said is None else said
 
 
 def plan(profile: Profile, call: Call, tenant: str = "") -> Plan:

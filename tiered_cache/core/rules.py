@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tiered_cache.core.replay import Replay
 from tiered_cache.core.vocabulary import Answer, Call
 
 Kind: TypeAlias = Literal["chat", "tool-call", "structured", "generic"]
@@ -50,6 +51,7 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         jitter: the greatest part by which a lifetime is cut, so that answers stored together do not end
             together: 0 to 1. How much of it is in the key, so that it is the same everywhere.
         collapse: whether equal calls share a flight.
+        replay: how fast a stored stream is given to a caller who does not say.
     """
 
     store: bool | None = None
@@ -59,9 +61,10 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stale_if_error_s: float | None = None
     jitter: float | None = None
     collapse: bool | None = None
+    replay: Replay | None = None
 
 
-BEFORE_THE_ANSWER = ("collapse",)
+BEFORE_THE_ANSWER = ("collapse", "replay")
 """What has no effect any more once the answer is there."""
 
 

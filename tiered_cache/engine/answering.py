@@ -4,10 +4,11 @@ from msgspec import Struct
 
 from tiered_cache.core.machine import State
 from tiered_cache.core.pace import pace
-from tiered_cache.core.policy import plan
+from tiered_cache.core.policy import Plan, plan
 from tiered_cache.core.profiles import Profile
 from tiered_cache.core.validators import matches
 from tiered_cache.core.vocabulary import (
+    PLAIN,
     Entry,
     Fwd,
     Headers,
@@ -67,7 +68,7 @@ class Answering:
         self._ids = heads.RequestIds()
 
     def hit(self, request: Request, keyed: Keyed, resident: Resident, now: float) -> Response | None:
-        """A fresh entry of L1; None when it cannot be written in this shape."""
+        """A fresh entry of L1; None when it cannot be written in this shape, or not at once."""
         age_s = now - resident.born_s
         head = resident.heads.get(keyed.shape)
         if head is None or head.second != int(age_s):
@@ -83,6 +84,9 @@ class Answering:
         return Response(200, headers, head.rendering.body, head.outcome)
 
     def _head(self, request: Request, keyed: Keyed, resident: Resident, age_s: float) -> Head | None:
+        planned = self._plan(request, keyed)
+        if keyed.call.stream and planned.replay_for(PLAIN) != "instant":
+            return None  # it is paced, by the way of those who can wait
         rendering = self._store.rendering(keyed.key, resident, keyed.shape)
         if rendering is None:
             return None
@@ -91,7 +95,7 @@ class Answering:
             kind="hit",
             tier="L1",
             ttl_s=entry.lifetime.fresh_s - age_s,
-            detail=self._detail(request, keyed),
+            detail=planned.detail,
             age_s=age_s,
             saved_picousd=entry.usage.cost_picousd,
         )
@@ -125,8 +129,8 @@ class Answering:
         )
         return Response(504, lines, _UNMET)
 
-    def _detail(self, request: Request, keyed: Keyed) -> str | None:
-        return plan(self._profile, keyed.call, tenant_of(request)).detail
+    def _plan(self, request: Request, keyed: Keyed) -> Plan:
+        return plan(self._profile, keyed.call, tenant_of(request))
 
     def _from_store(self, state: State, lookup: Lookup) -> Response:
         candidate = lookup.served
@@ -141,7 +145,7 @@ class Answering:
             fwd="stale" if fell_back else None,
             fwd_status=status if fell_back else None,
             ttl_s=left_s,
-            detail="stale-if-error" if fell_back else self._detail(lookup.request, lookup.keyed),
+            detail="stale-if-error" if fell_back else lookup.terms.detail,
             age_s=candidate.age_s,
             saved_picousd=entry.usage.cost_picousd,
         )

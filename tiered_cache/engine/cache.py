@@ -294,7 +294,7 @@ class Cache:
             own_leader=closed,  # an answer to others says nothing of this credential
             forbidden=_forbidden(request, intended),
             detail=intended.detail,
-            replay="instant" if request.ask.replay is None else request.ask.replay,
+            replay=intended.replay_for(request.ask),
         )
         start = State.START
         if keyed.elements and not terms.reload and terms.forbidden is None:

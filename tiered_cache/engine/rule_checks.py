@@ -4,6 +4,7 @@ import msgspec
 
 from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
 from tiered_cache.core.profiles import ENDLESS_S
+from tiered_cache.core.replay import FASTEST_TOKENS_PER_S, SLOWEST_TOKENS_PER_S, TokenRate, is_possible
 from tiered_cache.core.rules import BEFORE_THE_ANSWER, Gives, Rule
 from tiered_cache.errors import ConfigError
 
@@ -37,6 +38,9 @@ def _check_gives(gives: Gives, path: str) -> None:
             raise ConfigError(f"{path}.{name} must be a number of seconds from 0 to {ENDLESS_S:.0f}")
     if gives.jitter is not None and not 0 <= gives.jitter <= 1:
         raise ConfigError(f"{path}.jitter is the part of a lifetime that may be cut off: from 0 to 1")
+    if isinstance(gives.replay, TokenRate) and not is_possible(gives.replay):
+        least, most = SLOWEST_TOKENS_PER_S, FASTEST_TOKENS_PER_S
+        raise ConfigError(f"{path}.replay.tokens_per_s must be from {least:.0f} to {most:.0f}")
     if gives.store is True:
         raise ConfigError(f"{path}.store can only be false: give fresh_s to have answers stored")
 
