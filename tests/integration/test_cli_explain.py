@@ -203,3 +203,20 @@ def test_long_values_are_shown_where_they_begin_to_differ():
 
     assert excerpts(one, other) == ("…" + "a" * 16 + "b" + "x" * 47 + "…", "…" + "a" * 16 + "c")
     assert excerpts("1", None) == ("1", "—")
+
+
+def test_the_file_says_how_policies_and_omitted_models_are_meant(file, capsys):
+    Path("gateway.toml").write_text(
+        '[cache.policies]\nfast = "pool"\n[cache.default_models]\n"chat/completions" = "openai/gpt-4o-mini"\n'
+    )
+    assert told(capsys, file("a", model="policy/fast"))["reason"] == "policy-model"
+    assert told(capsys, file("a", model="policy/fast"), "--config", "gateway.toml")["cacheable"]
+    omitted = {name: value for name, value in CALL.items() if name != "model"}
+    Path("omitted").write_text(json.dumps(omitted))
+    assert told(capsys, "omitted", file("b"), "--config", "gateway.toml")["same"]
+
+
+def test_a_file_that_cannot_be_used_is_one_line(file, capsys):
+    Path("gateway.toml").write_text('[cache.policies]\n"policy/fast" = "pool"\n')
+    assert main(["explain", file("a"), "--config", "gateway.toml"]) == 2
+    assert "without policy/" in capsys.readouterr().err

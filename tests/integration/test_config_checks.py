@@ -42,6 +42,11 @@ REFUSED = [
         for digest in ("", "abc", DIGEST.upper(), DIGEST + "0", DIGEST + "\n", "x" * 64)
     ],
     (CacheConfig(tenants={DIGEST: ""}), "empty"),
+    (CacheConfig(policies={"policy/a": "pool"}), "without policy/"),
+    (CacheConfig(policies={"": "pool"}), "without policy/"),
+    (CacheConfig(policies={"a": "pooled"}), "policies.a: 'pooled'"),
+    (CacheConfig(default_models={"chat": "a/b"}), "default_models: 'chat'"),
+    (CacheConfig(default_models={"embeddings": ""}), "embeddings must not be empty"),
     (CacheConfig(ignored_directives=("no_store",)), "ignored_directives: 'no_store'"),
     *[(CacheConfig(key_headers=(name,)), "key_headers") for name in ("", "a b", "é", "a:", "a\n")],
     *[

@@ -34,7 +34,7 @@ def test_every_field_is_in_its_table(kind):
 
 
 def test_the_file_and_the_value_shown_are_the_same():
-    (toml,), (code,) = blocks(PAGE, "toml"), blocks(PAGE, "python")
+    (toml, _), (code,) = blocks(PAGE, "toml"), blocks(PAGE, "python")
     names: dict[str, object] = {}
     exec(code, names)  # the page's own snippet
     config = read_config(toml.encode(), "page").cache
@@ -77,6 +77,36 @@ async def test_rules_of_a_file_hold_in_the_gateway():
     assert re.search(r"; hit; ttl=3[56]\d\d; detail=L1/sampled", slogan[1].cache_status)
     assert re.search(r"; hit; ttl=(99999|100000); ", other[1].cache_status)
 
+
+async def test_policies_and_omitted_models_of_the_page_hold_in_the_gateway():
+    config = read_config(blocks(PAGE, "toml")[1].encode(), "page").cache
+    check_cache(config)
+    assert set(config.policies.values()) | {"bypass"} == {words(row[0])[0] for row in rows(PAGE, POLICIES)}
+    upstream = Upstream()
+    ids = {"requesty": {"user_id": "u"}}
+    declared = {"policies": config.policies, "default_models": config.default_models}
+    async with gateway(upstream, cache=declared) as app:
+        told = [
+            await ask(app, body)
+            for body in (
+                chat(model="policy/cheapest"),
+                chat(model="policy/cheapest", **ids),
+                chat(model="policy/experiment", **ids),
+                chat(model="policy/experiment", requesty={"user_id": "v"}),
+                chat(model="policy/experiment", requesty={"user_id": "u", "tags": ["a"]}),
+                chat(model="policy/experiment"),
+                OMITTED,
+                chat(),
+            )
+        ]
+    seen = [re.search(r"; (hit|fwd=[\w-]+)", each.cache_status)[1] for each in told]
+    miss, bypass = "fwd=uri-miss", "fwd=bypass"
+    assert seen == [miss, "hit", miss, miss, "hit", bypass, miss, "hit"]
+    assert upstream.requests[-1].body == OMITTED, "the origin gets the caller's bytes"
+
+
+POLICIES = "Policies and omitted models"
+OMITTED = b'{"temperature":0,"messages":[{"role":"user","content":"hello"}]}'
 
 REFUSED = [
     ({"match": {"endpoints": ["v1/chat/completions"]}}, "rules[0].match.endpoints"),

@@ -116,22 +116,21 @@ def _print_json(told: object) -> None:
 
 def _config(file: Path | None) -> "CacheConfig":
     """The engine's configuration in a file; without one the defaults. Raises ConfigError."""
+    from tiered_cache.engine.checks import check_keys  # noqa: PLC0415
     from tiered_cache.engine.config import CacheConfig  # noqa: PLC0415
-    from tiered_cache.engine.rule_checks import check_rules  # noqa: PLC0415
 
     if file is None:
         return CacheConfig()
     config = config_file(file).cache
-    check_rules(config.rules)
+    check_keys(config)
     return config
 
 
 def _keyer(config: "CacheConfig") -> "Keyer":
-    from tiered_cache.core.canonical import KeyOptions  # noqa: PLC0415
-    from tiered_cache.core.keys import Keyer  # noqa: PLC0415
+    from tiered_cache.engine.build import keyer_of  # noqa: PLC0415
 
     secret = os.environ.get(SECRET_VARIABLE) or config.secret or TEST_SECRET
-    return Keyer(secret.encode(), KeyOptions(identity_fields=config.identity_fields))
+    return keyer_of(config, secret.encode())
 
 
 def _request(name: str, args: argparse.Namespace, keyer: "Keyer", config: "CacheConfig") -> "Request":

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, json
 
-from tiered_cache.core.canonical import USAGE_ON_REQUEST, Canonical, canonicalise
+from tiered_cache.core.canonical import USAGE_ON_REQUEST, Canonical
 from tiered_cache.core.canonical.catalogue import Catalogue, catalogue_of
 from tiered_cache.core.differences import Difference, differences, text_of
 from tiered_cache.core.directives import KEY_HEADERS, read_key_fields
@@ -84,7 +84,7 @@ def explain(keyer: Keyer, profile: Profile, request: Request) -> Explanation:
     Raises:
         RequestError: the body is empty or no JSON parser reads it.
     """
-    form, keyed = _form(keyer, request), keyer.key(request)
+    form, keyed = keyer.form(request), keyer.key(request)
     call = form.call if isinstance(form, Canonical) else None
     refused = _refusal(request, keyed)
     if call is None or refused is not None:
@@ -113,17 +113,12 @@ def compare(keyer: Keyer, request: Request, other: Request) -> Comparison:
         return Comparison(same=True, differences=())
     words = [keyed.detail if isinstance(keyed, Bypass) else UNSET for keyed in (first, second)]
     found = _beside_body(_parts(keyer, request), _parts(keyer, other))
-    forms = _form(keyer, request), _form(keyer, other)
+    forms = keyer.form(request), keyer.form(other)
     if isinstance(forms[0], Canonical) and isinstance(forms[1], Canonical):
         found += differences(json.decode(forms[0].text), json.decode(forms[1].text))
     if words != [UNSET, UNSET]:
         found = (Difference("reason word", text_of(words[0]), text_of(words[1])), *found)
     return Comparison(same=False, differences=found)
-
-
-def _form(keyer: Keyer, request: Request) -> Canonical | Bypass:
-    raw = request.body if request.plain_body is None else request.plain_body
-    return canonicalise(request.endpoint, raw, keyer.options)
 
 
 def _refusal(request: Request, keyed: Keyed | Bypass) -> str | None:

@@ -7,14 +7,16 @@ bytes of each of its six parts, so no two partitions have one spelling.
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
-from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS, KeyOptions, ToolMemo, canonicalise
+from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS, Canonical, KeyOptions, ToolMemo, canonicalise
 from tiered_cache.core.memo import RecentMap
 from tiered_cache.core.vocabulary import Bypass, CacheKey, Keyed, Request
 from tiered_cache.errors import ConfigError
@@ -38,6 +40,7 @@ _ELEMENT_BYTES = 96
 _NO_CREDENTIAL = Bypass("no-credential")
 _ROUTE = Bypass("route")
 _DEFAULT = KeyOptions()
+_NO_MODELS: Mapping[str, str] = MappingProxyType({})
 
 
 class _Digest(Protocol):
@@ -47,13 +50,14 @@ class _Digest(Protocol):
 
 
 class _Lane:
-    """The prepared hash states of one partition, header key fields and query included."""
+    """The prepared hash states and options of one partition, header key fields and query included."""
 
-    __slots__ = ("digest", "seed", "weight")
+    __slots__ = ("digest", "options", "seed", "weight")
 
-    def __init__(self, seed: int, digest: _Digest, weight: int) -> None:
+    def __init__(self, seed: int, digest: _Digest, options: KeyOptions, weight: int) -> None:
         self.seed = seed
         self.digest = digest
+        self.options = options
         self.weight = weight
 
 
@@ -71,24 +75,28 @@ class Keyer:
 
     Args:
         secret: the deployment's secret; nodes that share a tier must have the same one.
-        options: what the operator chose about the key.
+        options: what the operator chose about the key; its `default_model` is that of no endpoint.
+        default_models: what bodies without a model ask for, by endpoint.
         memo_bytes: bound of the memory for bodies seen twice lately, further byte-identical repeats of which
             are not parsed again, and for tool lists (an eighth of it); 0 remembers nothing.
-
-    Attributes:
-        options: as given.
 
     Raises:
         ConfigError: the secret is empty.
     """
 
     def __init__(
-        self, secret: bytes, options: KeyOptions = _DEFAULT, *, memo_bytes: int = 16 * 2**20
+        self,
+        secret: bytes,
+        options: KeyOptions = _DEFAULT,
+        *,
+        default_models: Mapping[str, str] = _NO_MODELS,
+        memo_bytes: int = 16 * 2**20,
     ) -> None:
         if not secret:
             raise ConfigError("The secret is empty: set TIERED_CACHE_SECRET or the option `secret`.")
         self._secret = secret
-        self.options = options
+        self._options = options
+        self._default_models = default_models
         self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
         self._inner = hashlib.sha256(_padded(self._derive(b"digest"), 0x36))
         self._lanes: RecentMap[tuple[str, bytes, bytes, str, str], _Lane] = RecentMap(_LANES_BYTES)
@@ -126,6 +134,15 @@ class Keyer:
             self._memo.put(mark, _Remembered(lane, raw, result, len(raw) + _weigh(result)))
         return result
 
+    def form(self, request: Request) -> Canonical | Bypass:
+        """The canonical form that the key of a call is made of, remembered by nobody.
+
+        Raises:
+            RequestError: the body is empty or no JSON parser reads it.
+        """
+        raw = request.body if request.plain_body is None else request.plain_body
+        return canonicalise(request.endpoint, raw, self._options_of(request.endpoint))
+
     def tenant_of(self, credentials: Sequence[tuple[bytes, bytes]]) -> str:
         """Name of the tenant that exactly these credential fields make: 64 hexadecimal digits.
 
@@ -146,7 +163,7 @@ class Keyer:
         return self._digest_credentials(b"credential", credentials)
 
     def _key(self, endpoint: str, raw: bytes, lane: _Lane) -> Keyed | Bypass:
-        form = canonicalise(endpoint, raw, self.options, self._seen_tools)
+        form = canonicalise(endpoint, raw, lane.options, self._seen_tools)
         if isinstance(form, Bypass):
             return form
         call = form.call
@@ -169,14 +186,19 @@ class Keyer:
             tenant.encode(),
             query,
             key_fields,
-            self.options.identity_fields.encode(),
+            self._options.identity_fields.encode(),
         )
         seed = hmac.digest(self._derive(b"seed"), context, "sha256")
         digest = self._inner.copy()
         digest.update(context)
-        lane = _Lane(int.from_bytes(seed[:8], "little"), digest, len(context) + _OVERHEAD_BYTES)
+        weight = len(context) + _OVERHEAD_BYTES
+        lane = _Lane(int.from_bytes(seed[:8], "little"), digest, self._options_of(endpoint), weight)
         self._lanes.put(names, lane)
         return lane
+
+    def _options_of(self, endpoint: str) -> KeyOptions:
+        model = self._default_models.get(endpoint)
+        return self._options if model is None else replace(self._options, default_model=model)
 
     def _digest_credentials(self, purpose: bytes, credentials: Sequence[tuple[bytes, bytes]]) -> bytes:
         if not credentials:

@@ -14,9 +14,9 @@ def is_dated(model: str) -> bool:
     """Whether a model id ends in a whole date, so that it names one version for ever.
 
     A revision (`-v2:0`) or a region (`@eu-central-1`) may follow. Four digits (`-0613`, `-2411`) are no date
-    here: an alias that looks like one would be kept a week.
+    here: an alias that looks like one would be kept a week. A policy's name is no model's.
     """
-    return _DATED.search(model) is not None
+    return _DATED.search(model) is not None and not model.startswith("policy/")
 
 
 def undated(model: str) -> str:

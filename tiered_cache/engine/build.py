@@ -45,7 +45,7 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
     """
     check_cache(config)
     config = _with_whole_path(config)
-    keyer = Keyer(_secret(config), KeyOptions(identity_fields=config.identity_fields))
+    keyer = keyer_of(config, _secret(config))
     lower: list[GuardedTier] = []
     if config.disk is not None:
         lower.append(_guarded_disk(config.disk, clock))
@@ -53,6 +53,12 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
         lower.append(_guarded_redis(config.redis, clock))
     memory = MemoryTier(config.memory.capacity_bytes, clock)
     return Parts(config, clock, keyer, profile_of(config), memory, tuple(lower))
+
+
+def keyer_of(config: CacheConfig, secret: bytes) -> Keyer:
+    """The keyer under this secret, with all that the operator chose about keys."""
+    options = KeyOptions(identity_fields=config.identity_fields, policies=config.policies)
+    return Keyer(secret, options, default_models=config.default_models)
 
 
 def profile_of(config: CacheConfig) -> Profile:

@@ -5,7 +5,7 @@ import re
 from typing import get_args
 
 from tiered_cache.engine.config import CacheConfig, Directive, DiskConfig, RedisConfig
-from tiered_cache.engine.rule_checks import check_rules
+from tiered_cache.engine.rule_checks import check_models, check_rules
 from tiered_cache.errors import ConfigError
 from tiered_cache.tiers.redis_url import read_redis_url
 
@@ -23,6 +23,15 @@ def check_cache(config: CacheConfig) -> None:
     )
     if not (math.isfinite(config.linger_s) and config.linger_s >= 0):
         raise ConfigError("linger_s must be a number of seconds, zero or more")
+    check_keys(config)
+    if config.disk is not None:
+        _check_disk(config.disk)
+    if config.redis is not None:
+        _check_redis(config.redis)
+
+
+def check_keys(config: CacheConfig) -> None:
+    """Return if calls can be keyed and ruled as configured. Raises ConfigError."""
     for name in config.key_headers:
         if not _FIELD_NAME.fullmatch(name):
             raise ConfigError("key_headers: each must be the name of a header field, such as x-team")
@@ -32,10 +41,7 @@ def check_cache(config: CacheConfig) -> None:
             raise ConfigError(f"ignored_directives: {directive!r} is none; there are {known}")
     _check_tenants(config.tenants)
     check_rules(config.rules)
-    if config.disk is not None:
-        _check_disk(config.disk)
-    if config.redis is not None:
-        _check_redis(config.redis)
+    check_models(config.policies, config.default_models)
 
 
 def demand_seconds(**values: float) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct
 
+from tiered_cache.core.canonical.form import PolicyMode
 from tiered_cache.core.rules import Rule
 
 MASK = "***"
@@ -106,6 +107,8 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         profile: built-in lifetime table.
         rules: of the operator's own, before that table; the first that covers a call decides.
         identity_fields: whether `user`, `metadata` and the like join the key.
+        policies: by the name behind `policy/`, what calls of that model share; others are not cached.
+        default_models: by endpoint, what a body without a model asks for; others are not cached.
         key_headers: further request header fields that join the key.
         ignored_directives: of what callers may ask, what counts as not asked.
         tenants: SHA-256 (hex) of a key, without `Bearer `, to the name of its tenant.
@@ -120,6 +123,8 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     profile: Literal["balanced", "strict", "aggressive", "unbounded"] = "balanced"
     rules: tuple[Rule, ...] = ()
     identity_fields: Literal["drop", "key"] = "drop"
+    policies: dict[str, PolicyMode] = {}
+    default_models: dict[str, str] = {}
     key_headers: tuple[str, ...] = ()
     ignored_directives: tuple[Directive, ...] = ()
     tenants: dict[str, str] = {}

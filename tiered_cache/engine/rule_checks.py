@@ -1,8 +1,13 @@
 """Refuses rules that could never do what they say: each complaint names the place and says what to change."""
 
+from collections.abc import Mapping
+from typing import get_args
+
 import msgspec
 
 from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
+from tiered_cache.core.canonical.form import PolicyMode
+from tiered_cache.core.canonical.policies import PREFIX
 from tiered_cache.core.profiles import ENDLESS_S
 from tiered_cache.core.replay import FASTEST_TOKENS_PER_S, SLOWEST_TOKENS_PER_S, TokenRate, is_possible
 from tiered_cache.core.rules import BEFORE_THE_ANSWER, Gives, Rule
@@ -24,11 +29,29 @@ def check_rules(rules: tuple[Rule, ...]) -> None:
         _check_times(rule, f"rules[{place}].gives")
 
 
+def check_models(policies: Mapping[str, str], default_models: Mapping[str, str]) -> None:
+    """Return if policies and omitted models are named so that calls can mean them. Raises ConfigError."""
+    modes = get_args(PolicyMode)
+    for name, mode in policies.items():
+        if not name or name.startswith(PREFIX):
+            raise ConfigError(f"policies: write the name of {name!r} without {PREFIX}")
+        if mode not in modes:
+            raise ConfigError(f"policies.{name}: {mode!r} is no mode; there are {', '.join(modes)}")
+    for endpoint, model in default_models.items():
+        _check_endpoint(endpoint, "default_models")
+        if not model:
+            raise ConfigError(f"default_models: the model of {endpoint} must not be empty")
+
+
 def _check_match(rule: Rule, path: str) -> None:
     for endpoint in rule.match.endpoints:
-        if endpoint not in CACHEABLE_ENDPOINTS:
-            known = ", ".join(sorted(CACHEABLE_ENDPOINTS))
-            raise ConfigError(f"{path}.endpoints: {endpoint!r} is no route that is cached; there are {known}")
+        _check_endpoint(endpoint, f"{path}.endpoints")
+
+
+def _check_endpoint(endpoint: str, path: str) -> None:
+    if endpoint not in CACHEABLE_ENDPOINTS:
+        known = ", ".join(sorted(CACHEABLE_ENDPOINTS))
+        raise ConfigError(f"{path}: {endpoint!r} is no route that is cached; there are {known}")
 
 
 def _check_gives(gives: Gives, path: str) -> None:

@@ -11,6 +11,7 @@ from tiered_cache.core.canonical.messages import canonical_messages
 from tiered_cache.core.canonical.messages_facts import ENDPOINT as _MESSAGES
 from tiered_cache.core.canonical.moderations import ENDPOINT as _MODERATIONS
 from tiered_cache.core.canonical.moderations import canonical_moderations
+from tiered_cache.core.canonical.policies import PREFIX, names_policy, under_policies
 from tiered_cache.core.canonical.rerank import ENDPOINT as _RERANK
 from tiered_cache.core.canonical.rerank import canonical_rerank
 from tiered_cache.core.canonical.responses import canonical_responses
@@ -64,7 +65,11 @@ def canonicalise(
     if dialect is None:
         return Bypass("route")
     try:
-        return dialect(raw, options, seen_tools)
+        form = dialect(raw, options, seen_tools)
+        call = form.call
+        if (call.fallback_models or call.model.startswith(PREFIX)) and names_policy(call):
+            return under_policies(form, dialect, raw, options, seen_tools)
+        return form  # noqa: TRY300  # the calls above are what may refuse
     except UnsafeBodyError as error:
         return Bypass(error.detail, error.model)
     except RecursionError:

@@ -63,7 +63,7 @@ def read_call(
         json_output=_json_output(body),
         web_search=tools.web_search or model_searches(model) or field_searches(body, fallbacks),
         remote_urls=messages.remote_urls,
-        bypass=bypass_of(model, by_origin=tools.by_origin) or bypass_told(body, fallbacks, STATE_FIELDS),
+        bypass=bypass_of(model, by_origin=tools.by_origin) or bypass_told(body, STATE_FIELDS),
         fallback_models=fallbacks,
         tools=has_tools(body),
     )

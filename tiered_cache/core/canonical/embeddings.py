@@ -52,7 +52,7 @@ def _read(body: dict[str, Any], model: str) -> Call:
         determinism=Determinism.DETERMINISTIC,
         choices=inputs,
         remote_urls=names_urls(body["input"]),
-        bypass=why_never(model, fallbacks),
+        bypass=why_never(model),
         fallback_models=fallbacks,
         vectors=_vectors(body),
     )

@@ -6,8 +6,6 @@ from typing import Any
 from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.router_tables import SEARCH_FIELDS, SEARCH_MODELS
 
-_POLICY = "policy/"
-
 
 def fallbacks_of(body: dict[str, Any]) -> tuple[str, ...]:
     """The `models` list, in order.
@@ -48,23 +46,16 @@ def bypass_of(model: str, *, by_origin: bool) -> str | None:
     """Why a call of this model is never cached, or None; `by_origin` as in `ToolFacts`."""
     if not model:
         return "no-model"
-    if model.startswith(_POLICY):
-        return "policy-model"
     return "origin-tool" if by_origin else None
 
 
-def bypass_told(
-    body: dict[str, Any], fallbacks: tuple[str, ...], state_fields: Mapping[str, str]
-) -> str | None:
+def bypass_told(body: dict[str, Any], state_fields: Mapping[str, str]) -> str | None:
     """Why what else the body says forbids caching, or None.
 
     Args:
         body: the body, before anything is dropped from it.
-        fallbacks: its `models` list.
         state_fields: of the dialect, each with the reason word.
     """
-    if any(name.startswith(_POLICY) for name in fallbacks):
-        return "policy-model"
     if body.get("store") is True:
         return "side-effect"
     return next((word for name, word in state_fields.items() if body.get(name) is not None), None)

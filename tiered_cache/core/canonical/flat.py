@@ -10,11 +10,9 @@ from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyEr
 from tiered_cache.core.canonical.json_form import settle_member, write_canonical
 from tiered_cache.core.canonical.members import Dialect, json_dialect
 from tiered_cache.core.canonical.router_tables import REQUESTY_DROPS, REQUESTY_EMPTY, REQUESTY_FIELDS
-from tiered_cache.core.canonical.tables import Drop, Field
+from tiered_cache.core.canonical.tables import Drop, Field, leaves_out
 from tiered_cache.core.canonical.tool_memo import ToolMemo
 from tiered_cache.core.vocabulary import Call
-
-_POLICY = "policy/"
 
 
 def _nothing(body: dict[str, Any]) -> frozenset[str]:
@@ -68,11 +66,9 @@ def _canonical(body: dict[str, Any], model: str, dialect: Flat, options: KeyOpti
     return Canonical(call, write_canonical(body), tuple(dropped), split(body))
 
 
-def why_never(model: str, fallbacks: tuple[str, ...] = ()) -> str | None:
-    """The reason word of a call whose model cannot be told from its body, or None."""
-    if not model:
-        return "no-model"
-    return "policy-model" if any(name.startswith(_POLICY) for name in (model, *fallbacks)) else None
+def why_never(model: str) -> str | None:
+    """The reason word of a call that names no model, or None."""
+    return None if model else "no-model"
 
 
 def texts_of(value: Any) -> tuple[str, ...]:
@@ -120,7 +116,7 @@ def _drop(members: dict[str, Any], rows: list[Drop], prefix: str, options: KeyOp
     notes: list[str] = []
     for row in rows:
         name = row.path.removeprefix(prefix)
-        if name in members and (row.kind == "transport" or options.identity_fields == "drop"):
+        if name in members and leaves_out(row, options.identity_fields):
             del members[name]
             notes.append(row.note)
     return notes

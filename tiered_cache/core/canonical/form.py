@@ -1,7 +1,7 @@
 """What canonicalisation is asked, what it gives, and how it refuses."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -12,15 +12,24 @@ kind_of: Callable[[object], type[object]] = type
 which take a bare `type(value)` as a narrowing."""
 
 
+PolicyMode: TypeAlias = Literal["pool", "pin", "bypass"]
+"""Which calls of one `policy/…` model are equal: all (`pool`), those with equal sticky ids (`pin`), none."""
+
+
 class KeyOptions(Struct, frozen=True, kw_only=True):
-    """What an operator may change about the key; every choice joins the key's partition.
+    """What an operator may change about the keys of one endpoint; `identity_fields` joins the partition.
 
     Attributes:
         identity_fields: `drop` leaves fields that only name the end user out of the key; `key` keeps them
-            in it, for platforms that use `user` as a session.
+            in it, for platforms that use `user` as a session; `sticky` keeps only those by which the router
+            chooses a model.
+        policies: modes of policies, by the name behind `policy/`; others bypass.
+        default_model: what a body without a model asks for; empty where that is not known.
     """
 
-    identity_fields: Literal["drop", "key"] = "drop"
+    identity_fields: Literal["drop", "key", "sticky"] = "drop"
+    policies: Mapping[str, PolicyMode] = {}
+    default_model: str = ""
 
 
 class Canonical(Struct, frozen=True, gc=False):

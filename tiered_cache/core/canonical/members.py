@@ -10,7 +10,7 @@ from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyEr
 from tiered_cache.core.canonical.json_form import settle_member, settle_number
 from tiered_cache.core.canonical.reading import read_object
 from tiered_cache.core.canonical.router_tables import REQUESTY_EMPTY, REQUESTY_FIELDS
-from tiered_cache.core.canonical.tables import Elision, Field, Tables
+from tiered_cache.core.canonical.tables import Elision, Field, Tables, leaves_out
 from tiered_cache.core.canonical.tool_memo import ToolMemo
 
 Settle: TypeAlias = Callable[[dict[str, Any], str, KeyOptions, ToolMemo | None], Canonical]
@@ -26,6 +26,8 @@ def json_dialect(settle: Settle) -> Dialect:
 
     def canonical(raw: bytes, options: KeyOptions, seen_tools: ToolMemo | None) -> Canonical:
         body = read_object(raw)
+        if options.default_model and _leaves_model_open(body):
+            body["model"] = options.default_model
         model = body.get("model")
         if model is None:
             model = ""
@@ -38,6 +40,11 @@ def json_dialect(settle: Settle) -> Dialect:
             raise
 
     return canonical
+
+
+def _leaves_model_open(body: dict[str, Any]) -> bool:
+    """Whether nothing in a body says who is to answer: no model, no list of them, no template with one."""
+    return "model" not in body and "models" not in body and kind_of(body.get("prompt")) is not dict
 
 
 class Plan(Struct, frozen=True):
@@ -67,19 +74,18 @@ def plans(fields: tuple[Field, ...], tables: Tables, prefix: str = "") -> dict[s
         tables: of the dialect.
         prefix: path of that object with its dot; empty for the body.
     """
-    every = (KeyOptions(identity_fields="drop"), KeyOptions(identity_fields="key"))
     return {
-        options.identity_fields: {field.name: _plan(field, tables, prefix, options) for field in fields}
-        for options in every
+        identity: {field.name: _plan(field, tables, prefix, identity) for field in fields}
+        for identity in ("drop", "key", "sticky")
     }
 
 
-def _plan(field: Field, tables: Tables, prefix: str, options: KeyOptions) -> Plan:
+def _plan(field: Field, tables: Tables, prefix: str, identity: str) -> Plan:
     path = prefix + field.name
-    kinds_dropped = {"transport", "identity"} if options.identity_fields == "drop" else {"transport"}
     elision = next((row for row in tables.elisions if row.path == path), None)
     walked = frozenset[type]() if path in tables.own_walk else frozenset({dict, list})
-    drop = next((row.note for row in tables.drops if row.path == path and row.kind in kinds_dropped), None)
+    rows = (row.note for row in tables.drops if row.path == path and leaves_out(row, identity))
+    drop = next(rows, None)
     return Plan(
         plain=frozenset() if elision is not None else field.kinds - walked - {int, float},
         kinds=field.kinds,

@@ -35,8 +35,7 @@ def read_call(body: dict[str, Any], model: str, blocks: BlockFacts, tools: ToolF
         json_output=_json_output(body),
         web_search=tools.web_search or model_searches(model) or field_searches(body, fallbacks),
         remote_urls=blocks.remote_urls,
-        bypass=bypass_of(model, by_origin=tools.by_origin)
-        or bypass_told(body, fallbacks, MESSAGES_STATE_FIELDS),
+        bypass=bypass_of(model, by_origin=tools.by_origin) or bypass_told(body, MESSAGES_STATE_FIELDS),
         fallback_models=fallbacks,
         tools=has_tools(body),
     )

@@ -29,7 +29,7 @@ def _read(body: dict[str, Any], model: str) -> Call:
         determinism=Determinism.DETERMINISTIC,
         choices=len(given) if _are_texts(given) else 1,
         remote_urls=names_urls(given),
-        bypass=why_never(model, fallbacks),
+        bypass=why_never(model),
         fallback_models=fallbacks,
     )
 

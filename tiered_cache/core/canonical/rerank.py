@@ -32,7 +32,7 @@ def _read(body: dict[str, Any], model: str) -> Call:
         determinism=Determinism.DETERMINISTIC,
         choices=min(len(documents), _most(body)),
         remote_urls=names_urls([query, documents]),
-        bypass=why_never(model, fallbacks),
+        bypass=why_never(model),
         fallback_models=fallbacks,
     )
 

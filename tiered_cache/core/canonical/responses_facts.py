@@ -42,7 +42,7 @@ def read_call(body: dict[str, Any], model: str, said: InputFacts, tools: ToolFac
         web_search=all_tools.web_search or model_searches(model) or field_searches(body, fallbacks),
         remote_urls=said.remote_urls or _prompt_urls(body),
         bypass=bypass_of(model, by_origin=all_tools.by_origin)
-        or bypass_told(body, fallbacks, STATE_FIELDS)
+        or bypass_told(body, STATE_FIELDS)
         or _side_effect(body, said),
         fallback_models=fallbacks,
         tools=has_tools(body),

@@ -1,6 +1,6 @@
 """The kinds of row that a dialect's tables hold: applied by the code, printed by the reference page."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -23,6 +23,17 @@ class Drop(Struct, frozen=True):
     def note(self) -> str:
         """The row as `explain` shows it."""
         return f"{self.path}: {self.kind}"
+
+
+STICKY_PATHS: Final = frozenset({"requesty.user_id", "requesty.trace_id"})
+"""Identity fields by which the router's policies choose a model."""
+
+
+def leaves_out(row: Drop, identity_fields: str) -> bool:
+    """Whether a row applies, by what `KeyOptions.identity_fields` is."""
+    if row.kind == "transport" or identity_fields == "drop":
+        return True
+    return identity_fields == "sticky" and row.path not in STICKY_PATHS
 
 
 class Elision(Struct, frozen=True):
