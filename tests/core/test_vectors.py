@@ -110,7 +110,22 @@ EQUIVALENT = {
         "DROPS messages[].content[].cache_control: another kind": "blocks have no identity rows: no switch is read",
         "DROPS tools[].cache_control: another kind": "the same",
         "IMAGE_DETAIL messages[].content[].image_url.detail: with_tools": "the walk over parts reads prefixes alone",
-    }
+    },
+    "completions": {
+        "ELISIONS with requesty": "REQUESTY_EMPTY says it already",
+        "ELISIONS with response_format": "an empty one is refused",
+        "BODY_FIELDS without model": "every body's model is checked before the table is asked",
+        "BODY_FIELDS model: with bool": "the same",
+        "BODY_FIELDS model: with int": "the same",
+        "BODY_FIELDS model: with float": "the same",
+        "BODY_FIELDS model: with list": "the same",
+        "BODY_FIELDS model: with dict": "the same",
+        "BODY_FIELDS requesty: exact False -> True": _WALKED,
+        "BODY_FIELDS models: exact False -> True": "it holds texts alone",
+        "BODY_FIELDS stop: exact False -> True": "it holds texts alone",
+        "SEARCH_TOOL_PREFIXES without google_search": "a call with tools bypasses, whatever they are",
+        "SEARCH_TOOL_PREFIXES without web_search": "the same",
+    },
 }
 """Mutations that no call can tell, each with its reason; a mutation that stands here and is noticed fails too."""
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
+from tiered_cache.core.completions_answers import COMPLETIONS_ANSWERS
 from tiered_cache.core.cuts import Cut
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
@@ -53,6 +54,7 @@ _SSE_FIELD = b"text/event-stream; charset=utf-8"
 DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
     {
         "chat/completions": CHAT_ANSWERS,
+        "completions": COMPLETIONS_ANSWERS,
         "messages": MESSAGES_ANSWERS,
         "responses": RESPONSES_ANSWERS,
         "embeddings": EMBEDDINGS_ANSWERS,

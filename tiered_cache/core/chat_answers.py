@@ -1,44 +1,75 @@
-"""Judges what an origin answered to a chat call, and gives it in every shape."""
+"""Judges what an origin answered that can come in chunks, and gives it in every shape."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
 from msgspec.json import encode
 
 from tiered_cache.core.chat_assembly import Assembly, assemble, ends
 from tiered_cache.core.chat_reading import read_chat, read_usage
-from tiered_cache.core.chat_rendering import live_chat, render_chat
+from tiered_cache.core.chat_rendering import CHAT_CHUNKS, Chunks, live_chunk, render_chunked
 from tiered_cache.core.chat_synthesis import DONE
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.judging import judge_json, judged, kept_events, stored_body, unpadded
 from tiered_cache.core.preamble import opens_chat
 from tiered_cache.core.raw_json import UnreadableError, members, members_or_none
-from tiered_cache.core.spoken import spoken_chat
+from tiered_cache.core.reading import Reading
+from tiered_cache.core.spoken import spoken_chunk
 from tiered_cache.core.sse import Event, write_event
+from tiered_cache.core.storable import why_not
 from tiered_cache.core.vocabulary import Answer, Call, Refusal, Usage
 
+Read: TypeAlias = Callable[[dict[str, bytes], Sequence[tuple[str, bytes]]], Reading]
+"""What the members of an answer say; beside them what a stream said that the assembled answer lacks. Raises
+UnreadableError."""
 
-def _read_json(call: Call, body: bytes) -> Answer | Refusal:
-    """Judge a whole JSON answer."""
-    return judge_json(call, body, read_chat, read_usage)
+Why: TypeAlias = Callable[[Call, Reading], str | None]
+"""The reason word why what was read is not stored, or None."""
 
 
-def _read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
+def in_chunks(chunks: Chunks, read: Read, why: Why = why_not) -> AnswerDialect:
+    """A dialect whose streams are unnamed chunks that `[DONE]` ends."""
+
+    def read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
+        return _read_stream(call, assemble(events, chunks.table), events, read, why)
+
+    return AnswerDialect(
+        read_json=lambda call, body: judge_json(call, body, lambda said: read(said, ()), read_usage, why),
+        read_stream=read_stream,
+        ends_stream=ends,
+        render=lambda entry, shape, free: render_chunked(chunks, entry, shape, free=free),
+        spoken=partial(spoken_chunk, table=chunks.table),
+        live=live_chunk,
+        usage_of=_usage_of,
+        error_event=_error_event,
+        write_chunk=_write_chunk,
+        is_chunk=_is_chunk,
+        closing=DONE,
+        opens=opens_chat,
+    )
+
+
+def _read_stream(
+    call: Call, assembly: Assembly, events: Sequence[Event], read: Read, why: Why
+) -> Answer | Refusal:
     """Judge a whole stream; it is stored as the origin's events without comments, pings and obfuscation.
 
     Refused as a JSON answer is, and with `incomplete` unless `[DONE]` ends it.
     """
-    assembly = assemble(events)
     usage = read_usage(assembly.usage)
     problem = _problem(assembly)
     if problem is not None:
         return Refusal(problem, usage)
     text, locked = assembly.answer()
     try:
-        reading = read_chat(members(text), assembly.aside())
+        reading = read(members(text), assembly.aside())
     except UnreadableError:
         return Refusal("choices", usage)
     body = stored_body(map(unpadded, kept_events(events)))
-    return Refusal("incomplete", usage) if body is None else judged(call, "sse", body, reading, locked=locked)
+    if body is None:
+        return Refusal("incomplete", usage)
+    return judged(call, "sse", body, reading, locked=locked, why=why)
 
 
 def _usage_of(texts: Sequence[bytes]) -> Usage:
@@ -66,18 +97,5 @@ def _is_chunk(event: Event) -> bool:
     return event.data is not None and not ends(event)
 
 
-CHAT_ANSWERS = AnswerDialect(
-    read_json=_read_json,
-    read_stream=_read_stream,
-    ends_stream=ends,
-    render=render_chat,
-    spoken=spoken_chat,
-    live=live_chat,
-    usage_of=_usage_of,
-    error_event=_error_event,
-    write_chunk=_write_chunk,
-    is_chunk=_is_chunk,
-    closing=DONE,
-    opens=opens_chat,
-)
+CHAT_ANSWERS = in_chunks(CHAT_CHUNKS, read_chat)
 """The answers of chat/completions."""

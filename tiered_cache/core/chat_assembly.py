@@ -1,4 +1,4 @@
-"""Assembles the chunks of a chat stream into one JSON answer, by the table; values keep their raw text."""
+"""Assembles the chunks of a stream into one JSON answer, by a table; values keep their raw text."""
 
 from collections.abc import Callable, Sequence
 from typing import assert_never
@@ -29,6 +29,9 @@ _EMPTY = frozenset({NULL, b'""', b"{}", b"[]", b"0"})
 class Assembly:
     """One stream, chunk by chunk. Nothing raises: what is wrong is noted, and the usage is read all the same.
 
+    Args:
+        table: rows of a chunk.
+
     Attributes:
         problem: reason word why this is no storable stream (`error-body`, `bad-json`, `choices`), or None.
         done: `[DONE]` was seen, and nothing that belongs before it came after.
@@ -38,8 +41,8 @@ class Assembly:
 
     __slots__ = ("_head", "_root", "done", "problem", "unknown", "usage")
 
-    def __init__(self) -> None:
-        self._root = _Object(CHUNK)
+    def __init__(self, table: Table = CHUNK) -> None:
+        self._root = _Object(table)
         self._head: tuple[Raw, ...] | None = None
         self.problem: str | None = None
         self.done = False
@@ -54,6 +57,7 @@ class Assembly:
             self.done = True
             return
         self.done = False
+        # A plain chunk has a delta, which only chunks of chat have.
         plain = None if event.name else read_plain(event.data)
         if plain is not None and self._add_plain(plain):
             return
@@ -112,9 +116,9 @@ def ends(event: Event) -> bool:
     return event.data is not None and event.data.strip() == b"[DONE]"
 
 
-def assemble(events: Sequence[Event]) -> Assembly:
+def assemble(events: Sequence[Event], table: Table = CHUNK) -> Assembly:
     """All of a stream."""
-    assembly = Assembly()
+    assembly = Assembly(table)
     for event in events:
         assembly.add(event)
     return assembly

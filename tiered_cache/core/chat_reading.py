@@ -90,6 +90,11 @@ def _cites(
     said = [*answer.items(), *aside]
     for message in messages:
         said += message.items()
+    return names_sources(said)
+
+
+def names_sources(said: Sequence[tuple[str, bytes]]) -> bool:
+    """Whether some of these fields name what the origin looked up."""
     return any(name in _SOURCES and value not in _EMPTY for name, value in said)
 
 

@@ -17,13 +17,13 @@ _NOTHING = frozenset({NULL, b'""', b"[]", b"{}"})
 _SAID_ONCE = ("moderation", "prompt_filter_results")
 
 
-def fits(answer: dict[str, bytes]) -> bool:
+def fits(answer: dict[str, bytes], table: Table = CHUNK) -> bool:
     """Whether chunks can say all that this answer says: its fields are in the table and have its types.
 
     Raises:
         UnreadableError: a list or object of the answer is none.
     """
-    return _fits(CHUNK, answer)
+    return _fits(table, answer)
 
 
 def _fits(table: Table, said: dict[str, bytes]) -> bool:
@@ -55,7 +55,7 @@ def _is_null(value: bytes) -> bool:
 _TYPES = {Rule.JOIN: is_string, Rule.EXTEND: is_list, Rule.LOCK: _is_null}
 
 
-def synthesise(answer: dict[str, bytes], *, include_usage: bool) -> bytes:
+def synthesise(answer: dict[str, bytes], include_usage: bool) -> bytes:
     """The answer as an event stream; it must fit. Values keep their raw text.
 
     Args:
@@ -65,10 +65,10 @@ def synthesise(answer: dict[str, bytes], *, include_usage: bool) -> bytes:
     Raises:
         UnreadableError: choices are missing or of the wrong type.
     """
-    head = _head(answer)
+    head = repeated(answer, CHUNK, b'"chat.completion.chunk"', _SAID_ONCE)
     once = {name: answer[name] for name in _SAID_ONCE if name in answer}
     bodies: list[dict[str, bytes]] = []
-    for choice in sorted(map(members, items(answer.get("choices", NULL))), key=_index):
+    for choice in by_index(answer.get("choices", NULL)):
         bodies += [{"choices": b"[%b]" % part} for part in _choice(choice)]
     if bodies:
         bodies[0] = bodies[0] | once
@@ -77,18 +77,35 @@ def synthesise(answer: dict[str, bytes], *, include_usage: bool) -> bytes:
     return b"".join([write_event(on_one_line(write(head | body))) for body in bodies]) + DONE
 
 
-def _head(answer: dict[str, bytes]) -> dict[str, bytes]:
-    """What every chunk repeats."""
-    head = {"id": answer.get("id", b'""'), "object": b'"chat.completion.chunk"'}
-    for name, field in CHUNK.by_name.items():
-        repeated = field.rule in {Rule.FIRST, Rule.ONCE, Rule.LAST} and name not in {"usage", *_SAID_ONCE}
-        if repeated and name in answer:
+def repeated(
+    answer: dict[str, bytes], table: Table, kind: bytes, once: tuple[str, ...] = ()
+) -> dict[str, bytes]:
+    """What every chunk repeats.
+
+    Args:
+        answer: members of the JSON answer.
+        table: rows of a chunk.
+        kind: text of a chunk's `object`.
+        once: fields that only the first chunk has.
+    """
+    head = {"id": answer.get("id", b'""'), "object": kind}
+    for name, field in table.by_name.items():
+        fixed = field.rule in {Rule.FIRST, Rule.ONCE, Rule.LAST} and name not in {"usage", *once}
+        if fixed and name in answer:
             head[name] = answer[name]
     return head
 
 
+def by_index(choices: bytes) -> list[dict[str, bytes]]:
+    """Members of each choice, in the order of a stream: its readers expect choice 0 before choice 1.
+
+    Raises:
+        UnreadableError: no list of objects.
+    """
+    return sorted(map(members, items(choices)), key=_index)
+
+
 def _index(choice: dict[str, bytes]) -> int:
-    """Where the choice stands in a stream: readers of streams expect choice 0 before choice 1."""
     index = choice.get("index", b"0")
     return int(index) if index.isdigit() else 0
 

@@ -22,7 +22,7 @@ _NAMES = frozenset({"id", "type", "status", "role"})
 
 
 def opens_chat(event: Event) -> bool:
-    """A comment, a ping, or a chunk that says no more than a role."""
+    """A comment, a ping, or a chunk that says no more than a role: of completions, one without text."""
     if event.data is None or event.name == b"ping":
         return True
     try:

@@ -14,10 +14,10 @@ _JOINED: Mapping[str | None, str] = {
 }
 
 
-def spoken_chat(event: Event) -> int:
+def spoken_chunk(event: Event, table: Table = CHUNK) -> int:
     """Every field of a chunk that assembly concatenates: content, reasoning, arguments of calls."""
     try:
-        return 0 if event.data is None or b'"choices"' not in event.data else _joined(CHUNK, event.data)
+        return 0 if event.data is None or b'"choices"' not in event.data else _joined(table, event.data)
     except UnreadableError:
         return 0
 

@@ -263,8 +263,9 @@ def _endpoint(request: httpx2.Request) -> str | None:
     if request.method != "POST" or "content-encoding" in request.headers:
         return None
     path = request.url.raw_path.partition(b"?")[0].decode("ascii")
-    found = (name for name in CACHEABLE_ENDPOINTS if path.endswith(_SUFFIXES.get(name, f"/{name}")))
-    return next(found, None)
+    found = [name for name in CACHEABLE_ENDPOINTS if path.endswith(_SUFFIXES.get(name, f"/{name}"))]
+    # `…/chat/completions` ends like the older `…/completions` too.
+    return max(found, key=len, default=None)
 
 
 def _timeouts(request: httpx2.Request) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from tiered_cache.core.canonical.chat import canonical_chat
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
+from tiered_cache.core.canonical.completions import ENDPOINT as _COMPLETIONS
+from tiered_cache.core.canonical.completions import canonical_completions
 from tiered_cache.core.canonical.edits import USAGE_ON_REQUEST, with_usage_requested
 from tiered_cache.core.canonical.embeddings import ENDPOINT as _EMBEDDINGS
 from tiered_cache.core.canonical.embeddings import canonical_embeddings
@@ -31,6 +33,7 @@ __all__ = [
 
 _DIALECTS: dict[str, Dialect] = {
     _CHAT: canonical_chat,
+    _COMPLETIONS: canonical_completions,
     _MESSAGES: canonical_messages,
     _RESPONSES: canonical_responses,
     _EMBEDDINGS: canonical_embeddings,

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from tiered_cache.core.canonical import (
     chat_tables,
+    completions_tables,
     embeddings,
     messages_tables,
     moderations,
@@ -20,6 +21,7 @@ from tiered_cache.core.canonical.tables import Drop, Elision, Field
 
 TABLES: dict[str, tuple[ModuleType, ...]] = {
     _CHAT: (chat_tables, router_tables),
+    "completions": (completions_tables, router_tables),
     embeddings.ENDPOINT: (embeddings, router_tables),
     "messages": (messages_tables, router_tables),
     moderations.ENDPOINT: (moderations, router_tables),

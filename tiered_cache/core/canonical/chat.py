@@ -8,7 +8,14 @@ from tiered_cache.core.canonical.chat_tables import BODY_FIELDS, DROPS, ELISIONS
 from tiered_cache.core.canonical.chat_tools import settle_tools
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
 from tiered_cache.core.canonical.json_form import write_canonical
-from tiered_cache.core.canonical.members import Requesty, json_dialect, plans, provider_of, settle_members
+from tiered_cache.core.canonical.members import (
+    Requesty,
+    json_dialect,
+    plans,
+    provider_of,
+    settle_members,
+    settle_stop,
+)
 from tiered_cache.core.canonical.tables import Tables
 from tiered_cache.core.canonical.tool_memo import NO_TOOLS, ToolMemo, settle_remembered
 
@@ -27,7 +34,7 @@ def _canonical(
     message_facts = settle_messages(messages, provider_of(body, model))
     tool_facts = settle_remembered(settle_tools, body, seen_tools) if body.get("tools") else NO_TOOLS
     if "stop" in body:
-        _settle_stop(body)
+        settle_stop(body)
     call = read_call(body, model, message_facts, tool_facts, seen_tools)
     for name in gone:
         del body[name]
@@ -35,15 +42,6 @@ def _canonical(
         notes += _REQUESTY.settle(body, options)
     dropped = (*notes, *message_facts.dropped, *tool_facts.dropped)
     return Canonical(call, write_canonical(body), dropped)
-
-
-def _settle_stop(body: dict[str, Any]) -> None:
-    """A single stop text is a list of one."""
-    stop = body.get("stop")
-    if type(stop) is str:
-        body["stop"] = [stop]
-    elif stop is not None and any(type(text) is not str for text in stop):
-        raise UnsafeBodyError("field-type")
 
 
 canonical_chat = json_dialect(_canonical)

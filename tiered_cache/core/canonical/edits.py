@@ -2,7 +2,7 @@
 
 import msgspec
 
-USAGE_ON_REQUEST = frozenset({"chat/completions"})
+USAGE_ON_REQUEST = frozenset({"chat/completions", "completions"})
 """Endpoints whose streams say what they cost only if `stream_options.include_usage` asks for it."""
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -170,6 +170,15 @@ def provider_of(body: dict[str, Any], model: str) -> str:
     return "" if "models" in body else model
 
 
+def settle_stop(body: dict[str, Any]) -> None:
+    """A single stop text is a list of one. Raises UnsafeBodyError `field-type`."""
+    stop = body.get("stop")
+    if type(stop) is str:
+        body["stop"] = [stop]
+    elif stop is not None and any(type(text) is not str for text in stop):
+        raise UnsafeBodyError("field-type")
+
+
 class Requesty:
     """The router's own object; where nothing of it can change the answer it is as good as absent.
 
