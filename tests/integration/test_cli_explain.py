@@ -63,6 +63,7 @@ def test_json_of_one_request(file, capsys):
         "rule",
         "lifetime",
         "replay",
+        "variants",
         "edits",
         "canonical",
     ]

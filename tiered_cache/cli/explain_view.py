@@ -111,6 +111,11 @@ def _facts(told: Explanation, circumstances: str) -> Iterator[tuple[str, str]]:
     yield "rule", told.rule
     if told.lifetime is not None:
         yield from _lasting(told.lifetime)
+    if told.variants:
+        yield (
+            "variants",
+            f"{told.variants}: the first calls ask the origin, the others get these answers in turn",
+        )
     if told.replay != "instant":
         yield "replay", _replay(told.replay)
     for edit in told.edits:

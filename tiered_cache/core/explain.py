@@ -8,11 +8,12 @@ from tiered_cache.core.differences import Difference, differences, text_of
 from tiered_cache.core.directives import KEY_HEADERS, read_key_fields
 from tiered_cache.core.keys import Keyer, key_text
 from tiered_cache.core.lasting import Lasting, lasting_of
-from tiered_cache.core.policy import plan
+from tiered_cache.core.policy import Plan, plan
 from tiered_cache.core.profiles import Profile
 from tiered_cache.core.replay import Replay
 from tiered_cache.core.vocabulary import Bypass, Call, Keyed, Request
 
+_BYPASS = Plan(store=False, collapse=False, rule="bypass", detail=None)
 _USAGE = "the origin says what a stream costs only if asked"
 _NULL = "null is absent"
 _NULL_SOURCE = "The API reference documents the field as optional and nullable"
@@ -51,6 +52,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
         rule: the operator's rule or the row of the lifetime table, or `bypass`.
         lifetime: None where nothing is stored.
         replay: how fast a stored stream would be given.
+        variants: how many answers a rule keeps, each under a key made of `key`; 0 for one under `key` itself.
         edits: made to the body on the way to the origin.
         canonical: the canonical text; None where the body has none.
     """
@@ -62,6 +64,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     rule: str
     lifetime: Lasting | None
     replay: Replay
+    variants: int
     edits: tuple[Edit, ...]
     canonical: str | None
 
@@ -88,17 +91,14 @@ def explain(keyer: Keyer, profile: Profile, request: Request) -> Explanation:
     call = form.call if isinstance(form, Canonical) else None
     refused = _refusal(request, keyed)
     if call is None or refused is not None:
-        return _explanation(keyed, form, request, reason=refused, rule="bypass")
+        return _explanation(keyed, form, request, _BYPASS, reason=refused)
     tenant = "" if request.scope is None else request.scope.tenant
     planned = plan(profile, call, tenant)
     lasting = lasting_of(profile, call, request.ask, tenant, keyed) if planned.store else None
     reason = planned.detail
     if lasting is None and reason is None:  # the row stores nothing, or the caller's ttl is zero
         reason = "ttl" if planned.store else planned.rule
-    replay = planned.replay_for(request.ask)
-    return _explanation(
-        keyed, form, request, reason=reason, rule=planned.rule, lasting=lasting, replay=replay
-    )
+    return _explanation(keyed, form, request, planned, reason=reason, lasting=lasting)
 
 
 def compare(keyer: Keyer, request: Request, other: Request) -> Comparison:
@@ -131,11 +131,10 @@ def _explanation(
     keyed: Keyed | Bypass,
     form: Canonical | Bypass,
     request: Request,
+    planned: Plan,
     *,
     reason: str | None,
-    rule: str,
     lasting: Lasting | None = None,
-    replay: Replay = "instant",
 ) -> Explanation:
     dropped: tuple[Dropped, ...] = ()
     edits: tuple[Edit, ...] = ()
@@ -149,9 +148,10 @@ def _explanation(
         cacheable=lasting is not None,
         reason=reason,
         dropped=dropped,
-        rule=rule,
+        rule=planned.rule,
         lifetime=lasting,
-        replay=replay,
+        replay=planned.replay_for(request.ask),
+        variants=planned.variants,
         edits=edits,
         canonical=canonical,
     )

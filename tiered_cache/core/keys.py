@@ -99,6 +99,8 @@ class Keyer:
         self._default_models = default_models
         self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
         self._inner = hashlib.sha256(_padded(self._derive(b"digest"), 0x36))
+        self._variant_secret = self._derive(b"variant")
+        self._variant_seed = int.from_bytes(self._derive(b"variant seed")[:8], "little")
         self._lanes: RecentMap[tuple[str, bytes, bytes, str, str], _Lane] = RecentMap(_LANES_BYTES)
         self._memo: RecentMap[int, _Remembered] = RecentMap(memo_bytes - memo_bytes // 8)
         self._doors = [0] * _DOORS
@@ -142,6 +144,12 @@ class Keyer:
         """
         raw = request.body if request.plain_body is None else request.plain_body
         return canonicalise(request.endpoint, raw, self._options_of(request.endpoint))
+
+    def variant(self, key: CacheKey, number: int) -> CacheKey:
+        """The key of one of several answers to a call: made of all of the call's own key, by both digests."""
+        text = b"%d:%b" % (number, key)
+        fast = xxh3_128_digest(text, self._variant_seed)
+        return CacheKey(_VERSION_BYTE + fast + hmac.digest(self._variant_secret, text, "sha256"))
 
     def tenant_of(self, credentials: Sequence[tuple[bytes, bytes]]) -> str:
         """Name of the tenant that exactly these credential fields make: 64 hexadecimal digits.

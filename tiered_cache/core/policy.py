@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tiered_cache.core.profiles import NO_ROW, Caps, Profile, Row
 from tiered_cache.core.replay import Replay
 from tiered_cache.core.rules import Gives, Rule
-from tiered_cache.core.vocabulary import Answer, Ask, CacheKey, Call, ContentClass, Lifetime
+from tiered_cache.core.vocabulary import Answer, Ask, CacheKey, Call, ContentClass, Determinism, Lifetime
 
 _FORBIDDEN = "rule"
 """Reason word of a call that an operator's rule keeps out of the cache."""
@@ -29,6 +29,7 @@ class Plan(Struct, frozen=True):
         rule: name of the rule or row that decided.
         detail: word for Cache-Status, e.g. `unstated`, `sampled`.
         gives: what the operator's rule that covers the call gives.
+        variants: how many answers to the call are kept; 0 for one under its own key.
     """
 
     store: bool
@@ -36,6 +37,7 @@ class Plan(Struct, frozen=True):
     rule: str
     detail: str | None
     gives: Gives = _NOTHING
+    variants: int = 0
 
     def replay_for(self, ask: Ask) -> Replay:
         """How fast a stored stream is given: as the caller says, else the rule, else at once."""
@@ -49,7 +51,11 @@ def plan(profile: Profile, call: Call, tenant: str = "") -> Plan:
         return Plan(store=False, collapse=False, rule="bypass", detail=call.bypass)
     row, rule = _deciding(profile, call, tenant)
     gives = _NOTHING if rule is None else rule.gives
-    return Plan(row.fresh_s > 0, row.fresh_s > 0 and row.collapse, row.name, row.detail, gives)
+    store = row.fresh_s > 0
+    sampled = store and gives.variants is not None and call.determinism is not Determinism.DETERMINISTIC
+    variants = gives.variants if sampled and gives.variants is not None else 0
+    collapse = store and (gives.collapse is not False if variants else row.collapse)
+    return Plan(store, collapse, row.name, row.detail, gives, variants)
 
 
 def lifetime(

@@ -52,6 +52,8 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             together: 0 to 1. How much of it is in the key, so that it is the same everywhere.
         collapse: whether equal calls share a flight.
         replay: how fast a stored stream is given to a caller who does not say.
+        variants: how many answers are kept to each call that asks for a sample: the first calls ask the
+            origin, the others get these answers in turn. Needs `fresh_s`.
     """
 
     store: bool | None = None
@@ -62,9 +64,10 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jitter: float | None = None
     collapse: bool | None = None
     replay: Replay | None = None
+    variants: int | None = None
 
 
-BEFORE_THE_ANSWER = ("collapse", "replay")
+BEFORE_THE_ANSWER = ("collapse", "replay", "variants")
 """What has no effect any more once the answer is there."""
 
 

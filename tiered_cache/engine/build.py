@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -27,6 +28,7 @@ class Parts(Struct, frozen=True):
 
     Attributes:
         lower: guarded tiers below memory, nearest first.
+        draw: a random number below another one.
     """
 
     config: CacheConfig
@@ -35,6 +37,7 @@ class Parts(Struct, frozen=True):
     profile: Profile
     memory: MemoryTier
     lower: tuple[GuardedTier, ...] = ()
+    draw: Callable[[int], int] = secrets.randbelow
 
 
 def build(config: CacheConfig, clock: Clock) -> Parts:

@@ -38,6 +38,7 @@ from tiered_cache.engine.lookup import Driver, Lookup, Terms
 from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.repeats import Repeats
 from tiered_cache.engine.store import Store
+from tiered_cache.engine.variants import Variants
 from tiered_cache.errors import CacheClosedError, OriginCutError, RequestError
 from tiered_cache.tiers.base import Clock
 from tiered_cache.tiers.guard import TierHealth
@@ -92,6 +93,7 @@ class Cache:
         self._answering = Answering(self._store, self.ledger, parts.profile, self._resume, parts.clock)
         self._elements = Elements(self._store, self._driver, self._answering, parts.keyer)
         self._repeats = Repeats(self.ledger)
+        self._variants = Variants(self._store, self._flights, parts.keyer, parts.draw)
         self._closed = False
 
     @classmethod
@@ -304,6 +306,9 @@ class Cache:
             if answered is not None:
                 return answered
             start = State.FLIGHT
+        elif intended.variants and terms.forbidden is None:
+            assigned = await self._variants.assign(request, keyed, terms, intended.variants)
+            keyed, terms, start = assigned.keyed, assigned.terms, assigned.start
         lookup = Lookup(keyed, request, origin, terms)
         return self._ended(await self._driver.run(lookup, start), lookup)
 
@@ -316,7 +321,7 @@ class Cache:
             case State.STALE_HIT:
                 self._driver.refresh(lookup)
             case _:
-                if lookup.flight is not None and not lookup.led:
+                if lookup.flight is not None and not lookup.led and not lookup.terms.variant:
                     self._repeats.note(lookup.request, lookup.keyed.call, lookup.flight)
         return self._answering.finish(state, lookup)
 

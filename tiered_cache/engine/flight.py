@@ -44,6 +44,12 @@ def flight_name(keyed: Keyed) -> FlightName:
     return FlightName(keyed.key, keyed.call.stream, keyed.call.service_tier)
 
 
+def followable(keyed: Keyed) -> tuple[FlightName, ...]:
+    """Flights that a call may follow: its own mode; a JSON caller also a stream's (SEMANTICS §5)."""
+    own = flight_name(keyed)
+    return (own,) if own.stream else (own, own._replace(stream=True))
+
+
 class Landing(Struct, frozen=True):
     """What a flight ended in: a complete HTTP response of any status.
 
@@ -266,6 +272,10 @@ class Flights:
             return True
         del self._alone_until_s[key]
         return False
+
+    def is_under_way(self, key: CacheKey) -> bool:
+        """Whether any flight, of whatever mode, may yet become this entry."""
+        return key in self._air
 
     def __len__(self) -> int:
         return len(self._by_name)

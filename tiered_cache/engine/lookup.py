@@ -10,7 +10,7 @@ from tiered_cache.core.machine import TERMINAL, Event, State, advance
 from tiered_cache.core.replay import Replay
 from tiered_cache.core.vocabulary import Fwd, Keyed, Origin, Rendering, Request
 from tiered_cache.engine.background import Background
-from tiered_cache.engine.flight import Flight, FlightName, Flights, Landing, flight_name
+from tiered_cache.engine.flight import Flight, FlightName, Flights, Landing, followable
 from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.recording import Cursor
 from tiered_cache.engine.store import Candidate, Store, Unfit
@@ -38,6 +38,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         forbidden: why it is not looked up at all, or None.
         detail: what the rule says of every such call.
         replay: how fast a stored stream is given.
+        variant: it is one of several answers to its call that a rule keeps.
     """
 
     reload: bool = False
@@ -47,6 +48,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     forbidden: str | None = None
     detail: str | None = None
     replay: Replay = "instant"
+    variant: bool = False
 
 
 class Lookup:
@@ -109,9 +111,8 @@ class Lookup:
 
     @property
     def joinable(self) -> tuple[FlightName, ...]:
-        """Flights this call may follow: its own mode; a JSON caller also a stream's (SEMANTICS §5)."""
-        own = flight_name(self.keyed)
-        return (own,) if own.stream else (own, own._replace(stream=True))
+        """Flights this call may follow."""
+        return followable(self.keyed)
 
 
 class Driver:

@@ -11,6 +11,7 @@ from tiered_cache.core.canonical.policies import PREFIX
 from tiered_cache.core.profiles import ENDLESS_S
 from tiered_cache.core.replay import FASTEST_TOKENS_PER_S, SLOWEST_TOKENS_PER_S, TokenRate, is_possible
 from tiered_cache.core.rules import BEFORE_THE_ANSWER, Gives, Rule
+from tiered_cache.core.variants import FEWEST, MOST
 from tiered_cache.errors import ConfigError
 
 _SECONDS = ("fresh_s", "max_fresh_s", "stale_while_revalidate_s", "stale_if_error_s")
@@ -64,8 +65,17 @@ def _check_gives(gives: Gives, path: str) -> None:
     if isinstance(gives.replay, TokenRate) and not is_possible(gives.replay):
         least, most = SLOWEST_TOKENS_PER_S, FASTEST_TOKENS_PER_S
         raise ConfigError(f"{path}.replay.tokens_per_s must be from {least:.0f} to {most:.0f}")
+    if gives.variants is not None:
+        _check_variants(gives, gives.variants, path)
     if gives.store is True:
         raise ConfigError(f"{path}.store can only be false: give fresh_s to have answers stored")
+
+
+def _check_variants(gives: Gives, variants: int, path: str) -> None:
+    if not FEWEST <= variants <= MOST:
+        raise ConfigError(f"{path}.variants must be from {FEWEST} to {MOST}; one answer needs no variants")
+    if gives.fresh_s is None or gives.fresh_s == 0 or gives.store is False:
+        raise ConfigError(f"{path}.variants are stored: give fresh_s more than zero beside it")
 
 
 def _check_times(rule: Rule, path: str) -> None:

@@ -204,6 +204,11 @@ class Store:
             del self._writing[name]
 
     @property
+    def has_lower(self) -> bool:
+        """Whether there is a tier below memory."""
+        return bool(self._lower)
+
+    @property
     def tiers(self) -> tuple[str, ...]:
         """Names of all tiers, nearest first."""
         return (self.memory.name, *(tier.name for tier in self._lower))
