@@ -10,6 +10,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 from tiered_cache.errors import MissingExtraError
+from tiered_cache.simulation.topologies import EmbeddedCluster, EmbeddedSentinel
 from tiered_cache.simulation.valkey import EmbeddedValkey
 
 pytest.register_assert_rewrite("tiered_cache.testing.tier_contract")
@@ -33,6 +34,7 @@ def _allow_named_blocking(blocker: BlockBuster) -> None:
             "tiered_cache/simulation/valkey.py",
             {"__init__", "start", "stop", "kill", "freeze", "thaw"},
         )
+        function.can_block_in("tiered_cache/simulation/topologies.py", {"command"})
         # Test modules may prepare and inspect files between awaits.
         function.can_block_in("_pytest/tmpdir.py", {"mktemp", "getbasetemp"})
         # A transport reads the system's certificates once, when it is made.
@@ -84,6 +86,27 @@ def own_valkey() -> Iterator[EmbeddedValkey]:
         pytest.skip(str(error))
     with server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[EmbeddedCluster]:
+    """One cluster for the whole session. Do not change it: take `own_cluster`."""
+    with EmbeddedCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[EmbeddedCluster]:
+    """A cluster of the test's own."""
+    with EmbeddedCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def sentinel() -> Iterator[EmbeddedSentinel]:
+    """A pair of the test's own with its Sentinel."""
+    with EmbeddedSentinel() as sentinel:
+        yield sentinel
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from redis.asyncio import Redis
 
+from tests.tiers.redis_contract import RedisContract, unguarded
 from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.testing import ChaosTier, FakeClock, sample_key, sample_sealed
@@ -16,8 +16,6 @@ from tiered_cache.tiers.disk import DiskTier
 from tiered_cache.tiers.disk_store import Write
 from tiered_cache.tiers.guard import GuardedTier
 from tiered_cache.tiers.memory import MemoryTier
-from tiered_cache.tiers.redis import RedisTier
-from tiered_cache.tiers.redis_places import PlaceOptions
 from tiered_cache.tiers.redis_replies import PythonReader
 
 
@@ -81,33 +79,10 @@ class TestGuardedDisk(TestDisk):
         return GuardedTier(tier, read_deadline_s=10.0, write_deadline_s=10.0, clock=SYSTEM_CLOCK)
 
 
-class TestRedis(TierContract):
-    @pytest.fixture(autouse=True)
-    def _place(self, redis_url, prefix):
-        self.url = redis_url
-        self.prefix = prefix
-
+class TestRedis(RedisContract):
     @pytest.fixture
-    async def tier(self):
-        tier = self.guard(self.open(self.url))
-        yield tier
-        await tier.close()
-
-    def open(self, url, **more):
-        options = PlaceOptions(read_timeout_s=10.0, write_timeout_s=10.0, **more)
-        return RedisTier(url, prefix=self.prefix, options=options)
-
-    def guard(self, tier: Tier) -> Tier:
-        return tier
-
-    async def edit_stored(self, tier: Tier, key: CacheKey, edit: Callable[[bytes], bytes]) -> bool:
-        name = unguarded(tier).key_name(key)
-        async with Redis.from_url(self.url, driver_info=None) as client:
-            await client.set(name, edit(await client.get(name)))
-        return True
-
-    async def unreachable(self) -> Tier:
-        return self.guard(RedisTier("redis://127.0.0.1:1/0", prefix=self.prefix))
+    def url(self, redis_url):
+        return redis_url
 
 
 class TestGuardedRedis(TestRedis):
@@ -124,8 +99,7 @@ class TestRedisWithoutHiredis(TestRedis):
 
 
 class TestRedisInRespThree(TestRedis):
-    def open(self, url):
-        return super().open(url, protocol=3)
+    protocol = 3
 
 
 class TestChaosWithoutFaults(FakeTimeContract):
@@ -134,10 +108,6 @@ class TestChaosWithoutFaults(FakeTimeContract):
         tier = ChaosTier(MemoryTier(None, self.clock))
         yield tier
         await tier.close()
-
-
-def unguarded(tier):
-    return tier._tier if isinstance(tier, GuardedTier) else tier
 
 
 async def in_writer(disk, function, *arguments):

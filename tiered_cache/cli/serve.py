@@ -38,7 +38,7 @@ def register(
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any (default: 8080)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file; flags win over it")
-    parser.add_argument("--redis", metavar="URL", help="shared second tier: redis://, rediss:// or unix://")
+    parser.add_argument("--redis", metavar="URL", help="shared second tier, e.g. redis://HOST")
     parser.add_argument("--disk", metavar="DIR", help="disk tier in this directory")
     parser.add_argument(
         "--memory", metavar="SIZE", type=size_bytes, default=..., help="memory tier, e.g. 512MiB"

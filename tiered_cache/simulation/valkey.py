@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,6 +44,8 @@ class EmbeddedValkey:
         port: TCP port on loopback; 0 picks a free one; None listens on a Unix socket only.
         maxmemory_bytes: what data may weigh; None is unlimited.
         maxmemory_policy: what a full server does, in Valkey's words.
+        binary: another server to run, Redis or Valkey; None takes the one of the extra `[embedded]`.
+        arguments: further options on its command line.
 
     Raises:
         MissingExtraError: the package that brings the server is not installed.
@@ -54,8 +57,11 @@ class EmbeddedValkey:
         port: int | None = None,
         maxmemory_bytes: int | None = None,
         maxmemory_policy: str = "noeviction",
+        binary: str | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
-        self._binary = _server_binary()
+        self._binary = _server_binary() if binary is None else binary
+        self._further = tuple(arguments)
         self._asked_port = port
         self._port = port
         self._memory = (
@@ -100,7 +106,7 @@ class EmbeddedValkey:
         picks_port = self._asked_port == 0 and not again
         for _ in range(_PORT_ATTEMPTS if picks_port else 1):
             if picks_port:
-                self._port = _free_port()
+                self._port = free_port()
             if self._launch():
                 return self
         message = self._last_words()
@@ -171,7 +177,17 @@ class EmbeddedValkey:
         where = ["--unixsocket", str(directory / "valkey.sock"), "--port", "0"]
         if self._port is not None:
             where = ["--bind", _LOOPBACK, "--port", str(self._port)]
-        return [*where, "--save", "", "--appendonly", "no", "--dir", str(directory), *self._memory]
+        return [
+            *where,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+            str(directory),
+            *self._memory,
+            *self._further,
+        ]
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> bool:
         deadline_s = time.monotonic() + READY_WITHIN_S
@@ -223,7 +239,8 @@ def _server_binary() -> str:
         raise MissingExtraError("an embedded Valkey", "embedded") from error
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port on loopback that nobody had a moment ago."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((_LOOPBACK, 0))
         return int(probe.getsockname()[1])

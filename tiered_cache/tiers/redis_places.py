@@ -122,11 +122,13 @@ class _OneServer:
     Args:
         node: that server.
         sentinel: asked for it by each new connection.
+        pool: whose connections they are; they hold it weakly.
     """
 
-    def __init__(self, node: Node, sentinel: Sentinel | None = None) -> None:
+    def __init__(self, node: Node, sentinel: Sentinel | None = None, pool: object = None) -> None:
         self._node = node
         self._sentinel = sentinel
+        self._pool = pool
 
     def node_of(self, _name: bytes) -> Node:
         """That server."""
@@ -185,7 +187,7 @@ def _watched(address: RedisAddress, arguments: dict[str, Any], options: PlaceOpt
         # A primary that was demoted says so: the next connection asks the Sentinels anew.
         troubled=lambda word: node.reconnect() if word == "READONLY" else None,
     )
-    return _OneServer(node, sentinel)
+    return _OneServer(node, sentinel, pool)
 
 
 def _cluster(address: RedisAddress, arguments: dict[str, Any], options: PlaceOptions) -> Cluster:
