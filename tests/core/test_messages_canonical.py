@@ -1,5 +1,6 @@
 """The messages dialect's tables, row by row, and what the SDK sends held against them."""
 
+import json
 import re
 from typing import Any, get_args, get_type_hints
 
@@ -190,6 +191,7 @@ def test_thoughts_ids_and_signatures_are_kept_verbatim() -> None:
         user(TEXT | {"cache_control": 1}),
         user({"type": "tool_use", "input": "x"}),
         user({"type": "image"}),
+        user({"type": "image", "source": {"type": "url", "url": "https://h/a.png"}}, {"type": "image"}),
         user({"type": "tool_result", "content": [1]}),
         {"messages": [{"role": "user", "content": [1]}]},
         {"system": 1},
@@ -217,6 +219,15 @@ def test_thoughts_ids_and_signatures_are_kept_verbatim() -> None:
 )
 def test_a_known_field_of_the_wrong_type_is_not_keyed(fields: dict[str, Any]) -> None:
     assert refused(**fields) == "field-type"
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [({"a": 10**41}, "number"), (json.loads("[" * 127 + "]" * 127), "nesting")]
+)
+def test_what_is_not_keyed_is_not_keyed_in_a_mark_either(value: Any, word: str) -> None:
+    """A mark is left out of the key, and still goes to an origin whose parser may read it otherwise."""
+    assert refused(**user(TEXT | {"cache_control": {"x": value}})) == word
+    assert refused(system=[TEXT | {"cache_control": {"x": value}}]) == word
 
 
 TYPES = {

@@ -78,6 +78,23 @@ def test_what_only_the_router_reads_is_left_out():
     assert moderate(requesty={"new": 1}).text != moderate().text
 
 
+@pytest.mark.parametrize("told_of", [rank, moderate])
+def test_what_the_router_reads_has_the_form_that_it_has_in_every_dialect(told_of):
+    """Settled once: an ordered object is one flat array, and no array of it is wrapped."""
+    nested = {
+        "a": {"properties": {"b": {"x": 1.0}, "a": 1}, "c": 1.0},
+        "properties": {"y": 1, "x": 2},
+        "z": 1.0,
+    }
+
+    assert json.loads(told_of(requesty=nested).text)["requesty"] == {
+        "a": {"properties": ["b", {"x": 1.0}, "a", 1], "c": 1.0},
+        "properties": ["y", 1, "x", 2],
+        "z": 1,
+    }
+    assert b'"c":1.0' in told_of(requesty=nested).text
+
+
 @pytest.mark.parametrize(
     "form",
     [

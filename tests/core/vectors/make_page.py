@@ -70,6 +70,11 @@ def of_dialect(dialect):
         for row in tables.elisions
     ]
     yield from table(("path", "value", "models", "`tools`", "who says so"), rows)
+    if tables.tools:
+        yield f"### Who executes tools ({dialect})"
+        yield ""
+        rows = [(f"`{row.kind}`", row.by, row.source) for row in tables.tools]
+        yield from table(("type", "who", "who says so"), rows)
     yield f"### Names that decide about caching ({dialect})"
     yield ""
     rows = [(f"`{name}`", ", ".join(f"`{word}`" for word in words)) for name, words in tables.words.items()]

@@ -17,7 +17,7 @@ from tiered_cache.core.canonical import (
 )
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
 from tiered_cache.core.canonical.form import kind_of
-from tiered_cache.core.canonical.tables import Drop, Elision, Field
+from tiered_cache.core.canonical.tables import Drop, Elision, ExecutedBy, Field
 
 TABLES: dict[str, tuple[ModuleType, ...]] = {
     _CHAT: (chat_tables, router_tables),
@@ -37,12 +37,14 @@ class Catalogue(Struct, frozen=True):
     Attributes:
         fields: known members by the name of their table.
         drops, elisions: in the order of the tables.
+        tools: who executes the tools of a type, where the dialect has a table of it.
         words: further tables of names: tools, models, fields that decide about caching.
     """
 
     fields: dict[str, tuple[Field, ...]]
     drops: tuple[Drop, ...]
     elisions: tuple[Elision, ...]
+    tools: tuple[ExecutedBy, ...]
     words: dict[str, tuple[str, ...]]
 
     def source(self, note: str) -> str:
@@ -56,16 +58,18 @@ def catalogue_of(endpoint: str) -> Catalogue:
     drops: list[Drop] = []
     elisions: list[Elision] = []
     fields: dict[str, tuple[Field, ...]] = {}
+    tools: list[ExecutedBy] = []
     words: dict[str, tuple[str, ...]] = {}
     for name, value in named_tables(endpoint).items():
         rows = _rows(value)
         drops += [row for row in rows if isinstance(row, Drop) and row not in drops]
         elisions += [row for row in rows if isinstance(row, Elision) and row not in elisions]
+        tools += [row for row in rows if isinstance(row, ExecutedBy)]
         if all(isinstance(row, Field) for row in rows):
             fields[name] = rows
         elif all(isinstance(row, str) for row in rows):
             words[name] = rows
-    return Catalogue(fields, tuple(drops), tuple(elisions), words)
+    return Catalogue(fields, tuple(drops), tuple(elisions), tuple(tools), words)
 
 
 def named_tables(endpoint: str) -> dict[str, object]:
@@ -80,7 +84,7 @@ def named_tables(endpoint: str) -> dict[str, object]:
 
 
 def _is_row(row: object) -> bool:
-    return isinstance(row, (Drop, Elision, Field, str))
+    return isinstance(row, (Drop, Elision, ExecutedBy, Field, str))
 
 
 def _rows(value: Any) -> tuple[Any, ...]:

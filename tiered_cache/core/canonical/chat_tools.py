@@ -5,7 +5,8 @@ from typing import Any
 from tiered_cache.core.canonical.chat_tables import CLIENT_TOOLS, DROPS
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.router_tables import SEARCH_TOOL_PREFIXES
-from tiered_cache.core.canonical.tool_memo import Executor, ToolFacts, settle_each, tool_type
+from tiered_cache.core.canonical.tables import Executor
+from tiered_cache.core.canonical.tool_memo import ToolFacts, settle_each, tool_type
 
 _CACHE_CONTROL = next(drop.note for drop in DROPS if drop.path == "tools[].cache_control")
 

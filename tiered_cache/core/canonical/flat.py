@@ -55,7 +55,7 @@ def flat_dialect(flat: Flat) -> Dialect:
 
 
 def _canonical(body: dict[str, Any], model: str, dialect: Flat, options: KeyOptions) -> Canonical:
-    _settle(body, {field.name: field for field in dialect.fields}, 2)
+    _settle(body, {field.name: field for field in dialect.fields}, 2, apart="requesty")
     call = dialect.read(body, model)
     kept = dialect.kept(body)
     split = dialect.elements if "requesty" not in body else _whole
@@ -96,14 +96,15 @@ def _is_url(value: Any) -> bool:
     return type(value) is str and value.lstrip()[:8].lower().startswith(("http://", "https://"))
 
 
-def _settle(members: dict[str, Any], fields: dict[str, Field], depth: int) -> None:
-    """Check and settle every member in place.
+def _settle(members: dict[str, Any], fields: dict[str, Field], depth: int, *, apart: str = "") -> None:
+    """Check every member and settle it in place, but for the one that has a walk of its own.
 
     Raises:
         UnsafeBodyError: a member of the wrong type, a number or nesting that is not keyed.
     """
     for name in members:
-        settle_member(members, name, depth, exact=False)
+        if name != apart:
+            settle_member(members, name, depth, exact=False)
     for name, value in members.items():
         field, kind = fields.get(name), kind_of(value)
         if field is None or kind in field.kinds or (kind is NoneType and field.null == "value"):

@@ -89,23 +89,26 @@ def _settle_block(block: dict[str, Any], place: str, depth: int, facts: BlockFac
         raise UnsafeBodyError("field-type")
     if kind == "text" and len(block) == len(_TEXT_BLOCK):
         return
-    facts.remote_urls = facts.remote_urls or _fetches(block, kind)
-    if drop_cache_control(block):
-        facts.dropped += (_NOTES[place],)
+    # Asked for every block: whether its source has its type must not depend on the blocks before it.
+    fetches = _fetches(block, kind)
+    facts.remote_urls = facts.remote_urls or fetches
     if kind == "tool_result" and place == _CONTENT and type(block.get("content")) is list:
         block["content"] = _settle_blocks(block["content"], _RESULT, depth + 2, facts)
-        _settle_others(block, "content", depth, exact="")
+        _settle_others(block, "content", depth)
     else:
         if kind in _CALLS and kind_of(block.get("input")) is not dict:
             raise UnsafeBodyError("field-type")
-        _settle_others(block, "", depth, exact="input")
+        _settle_others(block, "", depth)
+    # After all is settled: a number that is not keyed is not keyed in what is left out either.
+    if drop_cache_control(block):
+        facts.dropped += (_NOTES[place],)
 
 
-def _settle_others(block: dict[str, Any], settled: str, depth: int, *, exact: str) -> None:
-    """Settle the members of a block but the `settled` one; numbers of the `exact` one stay as they are."""
+def _settle_others(block: dict[str, Any], settled: str, depth: int) -> None:
+    """Settle the members of a block but the `settled` one; numbers in a tool's input stay as they are."""
     for name, value in block.items():
         if type(value) is not str and name != settled:
-            settle_member(block, name, depth, exact=name == exact)
+            settle_member(block, name, depth, exact=name == "input")
 
 
 def _fetches(block: dict[str, Any], kind: str) -> bool:

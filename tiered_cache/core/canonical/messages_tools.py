@@ -4,7 +4,8 @@ from typing import Any
 
 from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.messages_tables import CLIENT_TOOLS, CUSTOM, DROPS, SEARCH_TOOLS
-from tiered_cache.core.canonical.tool_memo import Executor, ToolFacts, settle_each
+from tiered_cache.core.canonical.tables import Executor
+from tiered_cache.core.canonical.tool_memo import ToolFacts, settle_each
 from tiered_cache.core.canonical.walk import object_of
 
 _CACHE_CONTROL = next(drop.note for drop in DROPS if drop.path == "tools[].cache_control")

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from msgspec import Struct
-
 from tiered_cache.core.canonical.router_tables import REQUESTY_DROPS, REQUESTY_EMPTY
 from tiered_cache.core.canonical.tables import (
     ARRAY,
@@ -16,9 +14,9 @@ from tiered_cache.core.canonical.tables import (
     TEXT_OR_OBJECT,
     Drop,
     Elision,
+    ExecutedBy,
     Field,
 )
-from tiered_cache.core.canonical.tool_memo import Executor
 
 _OPENAI = "OpenAI API reference, Create a model response"
 _CACHING = "OpenAI guide, Prompt caching: lowers cost and latency, leaves the answer alone"
@@ -116,20 +114,6 @@ MESSAGE_TYPE: Final = Elision(
 PROMPT_CACHE_STATE: Final = ("prewarm", "comparison_response_id")
 """Members of `prompt_cache_options` that do more than cache a prompt: nothing is generated, or the answer
 tells of another response. Any value but null and false counts."""
-
-
-class ExecutedBy(Struct, frozen=True):
-    """Who executes the tools of one type.
-
-    Attributes:
-        kind: the tool's `type`.
-        by: the client, the origin, or the origin by searching the web alone.
-        source: who says so.
-    """
-
-    kind: str
-    by: Executor
-    source: str
 
 
 _TOOLS = "OpenAI guide, "

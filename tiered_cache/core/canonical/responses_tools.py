@@ -5,7 +5,8 @@ from typing import Any
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle
 from tiered_cache.core.canonical.responses_tables import SEARCH_TOOL_PREFIX, TOOLS
-from tiered_cache.core.canonical.tool_memo import Executor, ToolFacts, tool_type
+from tiered_cache.core.canonical.tables import Executor
+from tiered_cache.core.canonical.tool_memo import ToolFacts, tool_type
 
 _DEPTH = 3
 """Level of one tool: body 1, tools 2."""

@@ -1,6 +1,6 @@
 """The kinds of row that a dialect's tables hold: applied by the code, printed by the reference page."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -73,6 +73,24 @@ class Field(Struct, frozen=True):
     kinds: frozenset[type]
     null: Literal["refused", "value", "absent"] = "refused"
     exact: bool = False
+
+
+Executor: TypeAlias = Literal["client", "search", "origin"]
+"""Who executes a tool: the caller, the origin by searching the web, the origin in another way."""
+
+
+class ExecutedBy(Struct, frozen=True):
+    """Who executes the tools of one type.
+
+    Attributes:
+        kind: the tool's `type`.
+        by: the client, the origin, or the origin by searching the web alone.
+        source: who says so.
+    """
+
+    kind: str
+    by: Executor
+    source: str
 
 
 class Tables(Struct, frozen=True, kw_only=True):

@@ -1,13 +1,14 @@
 """What a list of tools says, and the memory for what calls of late had in common."""
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.json_form import settle, write_canonical
+from tiered_cache.core.canonical.tables import Executor
 from tiered_cache.core.canonical.walk import drop_cache_control, object_of
 from tiered_cache.core.memo import RecentMap
 from tiered_cache.core.vocabulary import Call, Determinism
@@ -35,9 +36,6 @@ class ToolFacts(Struct, frozen=True):
 
 NO_TOOLS = ToolFacts()
 """What is known of a call without tools."""
-
-Executor: TypeAlias = Literal["client", "search", "origin"]
-"""Who executes a tool: the caller, the origin by searching the web, the origin in another way."""
 
 Settle: TypeAlias = Callable[[list[Any]], ToolFacts]
 """Brings a list of tools into its dialect's canonical form, in place."""
