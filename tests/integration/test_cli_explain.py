@@ -66,6 +66,7 @@ def test_json_of_one_request(file, capsys):
         "variants",
         "edits",
         "canonical",
+        "looser",
     ]
     assert (made["cacheable"], made["reason"], made["rule"]) == (True, None, "deterministic-alias")
     assert [row["path"] for row in made["dropped"]] == ["stream", "n"]
@@ -221,3 +222,12 @@ def test_a_file_that_cannot_be_used_is_one_line(file, capsys):
     Path("gateway.toml").write_text('[cache.policies]\n"policy/fast" = "pool"\n')
     assert main(["explain", file("a"), "--config", "gateway.toml"]) == 2
     assert "without policy/" in capsys.readouterr().err
+
+
+def test_the_page_says_what_a_rule_has_the_key_overlook(file, capsys):
+    Path("gateway.toml").write_text("[[cache.rules]]\ngives = { looser = ['fold', 'trim'] }\n")
+    assert main(["explain", file("a"), "--config", "gateway.toml"]) == 0
+    assert "overlooks  trim, fold" in capsys.readouterr().out
+    other = file("b", messages=[{"role": "user", "content": "WHAT IS A TIER? "}])
+    assert told(capsys, "a", other, "--config", "gateway.toml")["same"]
+    assert not told(capsys, "a", other)["same"]

@@ -1,5 +1,6 @@
 """The page of the rules is complete, its two snippets say the same, and the examples do what they say."""
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -8,10 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.integration.gateway_kit import JSON, KEY, Upstream, ask, chat, gateway
+from tests.integration.gateway_kit import JSON, KEY, OTHER_KEY, Upstream, ask, chat, gateway
 from tests.integration.gateway_process import environment
-from tests.integration.test_docs_reference import blocks, default_of, rows, words
-from tiered_cache.core.rules import Gives, Match, Rule
+from tests.integration.test_docs_reference import blocks, default_of, rows, section, words
+from tiered_cache.core.canonical.loose import PLACES
+from tiered_cache.core.rules import LOOSER, Gives, Match, Rule
 from tiered_cache.engine.build import build
 from tiered_cache.engine.checks import check_cache
 from tiered_cache.engine.clock import SYSTEM_CLOCK
@@ -34,7 +36,7 @@ def test_every_field_is_in_its_table(kind):
 
 
 def test_the_file_and_the_value_shown_are_the_same():
-    (toml, _), (code,) = blocks(PAGE, "toml"), blocks(PAGE, "python")
+    (toml, _, _), (code,) = blocks(PAGE, "toml"), blocks(PAGE, "python")
     names: dict[str, object] = {}
     exec(code, names)  # the page's own snippet
     config = read_config(toml.encode(), "page").cache
@@ -79,7 +81,7 @@ async def test_rules_of_a_file_hold_in_the_gateway():
 
 
 async def test_policies_and_omitted_models_of_the_page_hold_in_the_gateway():
-    config = read_config(blocks(PAGE, "toml")[1].encode(), "page").cache
+    config = read_config(blocks(PAGE, "toml")[2].encode(), "page").cache
     check_cache(config)
     assert set(config.policies.values()) | {"bypass"} == {words(row[0])[0] for row in rows(PAGE, POLICIES)}
     upstream = Upstream()
@@ -105,6 +107,36 @@ async def test_policies_and_omitted_models_of_the_page_hold_in_the_gateway():
     assert upstream.requests[-1].body == OMITTED, "the origin gets the caller's bytes"
 
 
+async def test_looser_keys_of_the_page_hold_in_the_gateway():
+    """Each word is in the table with its version, and each place in the other."""
+    assert [words(row[0])[0] for row in tables(PAGE, "Looser keys")[0]] == list(LOOSER)
+    assert [words(row[0])[0] for row in tables(PAGE, "Looser keys")[1]] == list(PLACES)
+    told = re.findall(r"(\d+) (?:more )?for `([\w-]+)`", PAGE)
+    assert told == [(str(16 << place), word) for place, word in enumerate(LOOSER)]
+    config = read_config(blocks(PAGE, "toml")[1].encode(), "page").cache
+    check_cache(config)
+    digests = {
+        hashlib.sha256(key).hexdigest(): tenant for key, tenant in ((b"rqy_one", "search"), (b"rqy_two", "x"))
+    }
+    upstream = Upstream()
+    async with gateway(upstream, cache={"rules": config.rules, "tenants": digests}) as app:
+        seen = [
+            (await ask(app, chat(text), headers=(key, JSON))).cache_status
+            for key in (KEY, OTHER_KEY)
+            for text in ("Caf\u00e9?", " cafe\u0301?\n", "cafe?")
+        ]
+    assert ["; hit" in each for each in seen] == [False, True, False, False, False, False]
+
+
+def tables(page: str, heading: str) -> list[list[list[str]]]:
+    """The tables under a heading, cell by cell, without their heads."""
+    found = re.findall(r"(?:^\|.*\n)+", section(page, heading), re.MULTILINE)
+    return [
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+        for table in found
+    ]
+
+
 POLICIES = "Policies and omitted models"
 OMITTED = b'{"temperature":0,"messages":[{"role":"user","content":"hello"}]}'
 
@@ -117,6 +149,8 @@ REFUSED = [
     ({"gives": {"fresh_s": float("nan")}}, "rules[0].gives.fresh_s"),
     ({"gives": {"jitter": 1.1}}, "rules[0].gives.jitter"),
     ({"gives": {"store": True}}, "rules[0].gives.store"),
+    ({"match": {"content": ["chat"]}, "gives": {"looser": ["trim"]}}, "rules[0].gives.looser"),
+    ({"match": {"endpoints": ["embeddings"]}, "gives": {"looser": ["trim"]}}, "rules[0].match.endpoints"),
     ({"match": {"content": ["chat"]}, "gives": {"collapse": True}}, "rules[0].gives.collapse"),
     ({"match": {"content": ["chat"]}, "gives": {"replay": "instant"}}, "rules[0].gives.replay"),
     ({"match": {"content": ["chat"]}, "gives": {"variants": 3, "fresh_s": 9}}, "rules[0].gives.variants"),
@@ -149,6 +183,7 @@ def test_a_rule_that_could_have_no_effect_is_refused_with_its_place(rule, named)
         ("gives = { replay = 'slow' }", "$.cache.rules[0].gives.replay"),
         ("gives = { replay = { tokens = 5 } }", "`tokens`"),
         ("when = {}", "`when`"),
+        ("gives = { looser = ['case'] }", "$.cache.rules[0].gives.looser"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named_with_its_path(toml, named):

@@ -109,6 +109,8 @@ def _facts(told: Explanation, circumstances: str) -> Iterator[tuple[str, str]]:
     if told.key:
         yield "", f"made with {circumstances}"
     yield "rule", told.rule
+    if told.looser:
+        yield "overlooks", ", ".join(told.looser)
     if told.lifetime is not None:
         yield from _lasting(told.lifetime)
     if told.variants:

@@ -55,6 +55,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
         variants: how many answers a rule keeps, each under a key made of `key`; 0 for one under `key` itself.
         edits: made to the body on the way to the origin.
         canonical: the canonical text; None where the body has none.
+        looser: what an operator's rule has that text overlook.
     """
 
     key: str | None
@@ -67,6 +68,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     variants: int
     edits: tuple[Edit, ...]
     canonical: str | None
+    looser: tuple[str, ...] = ()
 
 
 class Comparison(Struct, frozen=True):
@@ -154,6 +156,7 @@ def _explanation(
         variants=planned.variants,
         edits=edits,
         canonical=canonical,
+        looser=form.looser if isinstance(form, Canonical) else (),
     )
 
 

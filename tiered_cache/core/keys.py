@@ -1,8 +1,8 @@
 """The one place that hashes: canonical bytes and partition to a CacheKey, credentials to a tenant.
 
-A CacheKey is 49 bytes: the key version, the XXH3-128 of the canonical text (seeded per partition from the
-secret), and the HMAC-SHA-256 of partition and canonical text. The partition is written as the length and the
-bytes of each of its six parts, so no two partitions have one spelling.
+A CacheKey is 49 bytes: the key version, with what the key overlooks in its upper half; the XXH3-128 of the
+canonical text, seeded per partition from the secret; and the HMAC-SHA-256 of partition and canonical text.
+The partition is written as the length and the bytes of each of its six parts, so no two have one spelling.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS, Canonical, KeyOptions, ToolMemo, canonicalise
 from tiered_cache.core.memo import RecentMap
+from tiered_cache.core.rules import LOOSER, Looser, Rule, key_rules
 from tiered_cache.core.vocabulary import Bypass, CacheKey, Keyed, Request
 from tiered_cache.errors import ConfigError
 
@@ -52,9 +53,12 @@ class _Digest(Protocol):
 class _Lane:
     """The prepared hash states and options of one partition, header key fields and query included."""
 
-    __slots__ = ("digest", "options", "seed", "weight")
+    __slots__ = ("digest", "options", "seed", "version", "weight")
 
-    def __init__(self, seed: int, digest: _Digest, options: KeyOptions, weight: int) -> None:
+    def __init__(
+        self, seed: int, digest: _Digest, options: KeyOptions, weight: int, version: bytes = _VERSION_BYTE
+    ) -> None:
+        self.version = version
         self.seed = seed
         self.digest = digest
         self.options = options
@@ -77,6 +81,7 @@ class Keyer:
         secret: the deployment's secret; nodes that share a tier must have the same one.
         options: what the operator chose about the key; its `default_model` is that of no endpoint.
         default_models: what bodies without a model ask for, by endpoint.
+        rules: the operator's, of which some may want looser keys.
         memo_bytes: bound of the memory for bodies seen twice lately, further byte-identical repeats of which
             are not parsed again, and for tool lists (an eighth of it); 0 remembers nothing.
 
@@ -90,6 +95,7 @@ class Keyer:
         options: KeyOptions = _DEFAULT,
         *,
         default_models: Mapping[str, str] = _NO_MODELS,
+        rules: tuple[Rule, ...] = (),
         memo_bytes: int = 16 * 2**20,
     ) -> None:
         if not secret:
@@ -97,6 +103,7 @@ class Keyer:
         self._secret = secret
         self._options = options
         self._default_models = default_models
+        self._rules = rules
         self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
         self._inner = hashlib.sha256(_padded(self._derive(b"digest"), 0x36))
         self._variant_secret = self._derive(b"variant")
@@ -143,7 +150,8 @@ class Keyer:
             RequestError: the body is empty or no JSON parser reads it.
         """
         raw = request.body if request.plain_body is None else request.plain_body
-        return canonicalise(request.endpoint, raw, self._options_of(request.endpoint))
+        tenant = "" if request.scope is None else request.scope.tenant
+        return canonicalise(request.endpoint, raw, self._options_of(request.endpoint, tenant))
 
     def variant(self, key: CacheKey, number: int) -> CacheKey:
         """The key of one of several answers to a call: made of all of the call's own key, by both digests."""
@@ -177,6 +185,8 @@ class Keyer:
         call = form.call
         if call.bypass is not None:
             return Bypass(call.bypass, call.model)
+        if form.looser:
+            lane = _looser(lane, form.looser)
         elements = tuple([self._name(text, lane) for text in form.elements]) if form.elements else ()
         return Keyed(self._name(form.text, lane), call, call.shape, elements)
 
@@ -184,7 +194,7 @@ class Keyer:
         inner, outer = lane.digest.copy(), self._outer.copy()
         inner.update(text)
         outer.update(inner.digest())
-        return CacheKey(_VERSION_BYTE + xxh3_128_digest(text, lane.seed) + outer.digest())
+        return CacheKey(lane.version + xxh3_128_digest(text, lane.seed) + outer.digest())
 
     def _open_lane(self, names: tuple[str, bytes, bytes, str, str]) -> _Lane:
         endpoint, query, key_fields, origin_id, tenant = names
@@ -200,13 +210,13 @@ class Keyer:
         digest = self._inner.copy()
         digest.update(context)
         weight = len(context) + _OVERHEAD_BYTES
-        lane = _Lane(int.from_bytes(seed[:8], "little"), digest, self._options_of(endpoint), weight)
+        lane = _Lane(int.from_bytes(seed[:8], "little"), digest, self._options_of(endpoint, tenant), weight)
         self._lanes.put(names, lane)
         return lane
 
-    def _options_of(self, endpoint: str) -> KeyOptions:
-        model = self._default_models.get(endpoint)
-        return self._options if model is None else replace(self._options, default_model=model)
+    def _options_of(self, endpoint: str, tenant: str) -> KeyOptions:
+        model, rules = self._default_models.get(endpoint, ""), key_rules(self._rules, endpoint, tenant)
+        return replace(self._options, default_model=model, rules=rules, tenant=tenant)
 
     def _digest_credentials(self, purpose: bytes, credentials: Sequence[tuple[bytes, bytes]]) -> bytes:
         if not credentials:
@@ -218,6 +228,14 @@ class Keyer:
     def _derive(self, purpose: bytes) -> bytes:
         """A secret of its own for each use, so that no digest of one use means anything in another."""
         return hmac.digest(self._secret, b"tiered-cache v1 " + purpose, "sha256")
+
+
+def _looser(lane: _Lane, words: tuple[Looser, ...]) -> _Lane:
+    """The partition of keys that overlook something: no strict key and none of other words is in it."""
+    bits = sum(1 << LOOSER.index(word) for word in words)
+    digest = lane.digest.copy()
+    digest.update(b"\0looser" + bytes([bits]))
+    return _Lane(lane.seed, digest, lane.options, lane.weight, bytes([KEY_VERSION | bits << 4]))
 
 
 def _weigh(result: Keyed | Bypass) -> int:

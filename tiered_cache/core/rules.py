@@ -1,7 +1,7 @@
 """An operator's rules: what a call, or its answer, must be, and what it is given then."""
 
 from fnmatch import fnmatchcase
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,6 +11,11 @@ from tiered_cache.core.vocabulary import Answer, Call
 
 Kind: TypeAlias = Literal["chat", "tool-call", "structured", "generic"]
 """The words of `ContentClass`."""
+
+
+Looser: TypeAlias = Literal["trim", "nfc", "fold", "tool-call-ids"]
+LOOSER: Final[tuple[Looser, ...]] = get_args(Looser)
+"""What a key may overlook, in the order of its bits in the key's version."""
 
 
 class Match(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +56,7 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         jitter: the greatest part by which a lifetime is cut, so that answers stored together do not end
             together: 0 to 1. How much of it is in the key, so that it is the same everywhere.
         collapse: whether equal calls share a flight.
+        looser: what the key overlooks in messages, so that more calls are equal.
         replay: how fast a stored stream is given to a caller who does not say.
         variants: how many answers are kept to each call that asks for a sample: the first calls ask the
             origin, the others get these answers in turn. Needs `fresh_s`.
@@ -63,11 +69,12 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stale_if_error_s: float | None = None
     jitter: float | None = None
     collapse: bool | None = None
+    looser: tuple[Looser, ...] | None = None
     replay: Replay | None = None
     variants: int | None = None
 
 
-BEFORE_THE_ANSWER = ("collapse", "replay", "variants")
+BEFORE_THE_ANSWER = ("collapse", "looser", "replay", "variants")
 """What has no effect any more once the answer is there."""
 
 
@@ -94,6 +101,18 @@ def named(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return tuple(
         rule if rule.name else replace(rule, name=f"rules[{place}]") for place, rule in enumerate(rules)
     )
+
+
+def key_rules(rules: tuple[Rule, ...], endpoint: str, tenant: str) -> tuple[Rule, ...]:
+    """The rules that may cover a call of this endpoint and tenant; none, where none wants a looser key."""
+    found = tuple(
+        rule
+        for rule in rules
+        if not rule.match.needs_answer
+        and (not rule.match.endpoints or endpoint in rule.match.endpoints)
+        and (not rule.match.tenants or tenant in rule.match.tenants)
+    )
+    return found if any(rule.gives.looser for rule in found) else ()
 
 
 def _covers_call(match: Match, call: Call, tenant: str) -> bool:

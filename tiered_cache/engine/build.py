@@ -61,7 +61,7 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
 def keyer_of(config: CacheConfig, secret: bytes) -> Keyer:
     """The keyer under this secret, with all that the operator chose about keys."""
     options = KeyOptions(identity_fields=config.identity_fields, policies=config.policies)
-    return Keyer(secret, options, default_models=config.default_models)
+    return Keyer(secret, options, default_models=config.default_models, rules=config.rules)
 
 
 def profile_of(config: CacheConfig) -> Profile:

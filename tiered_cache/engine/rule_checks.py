@@ -7,6 +7,7 @@ import msgspec
 
 from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
 from tiered_cache.core.canonical.form import PolicyMode
+from tiered_cache.core.canonical.loose import PLACES
 from tiered_cache.core.canonical.policies import PREFIX
 from tiered_cache.core.profiles import ENDLESS_S
 from tiered_cache.core.replay import FASTEST_TOKENS_PER_S, SLOWEST_TOKENS_PER_S, TokenRate, is_possible
@@ -47,6 +48,8 @@ def check_models(policies: Mapping[str, str], default_models: Mapping[str, str])
 def _check_match(rule: Rule, path: str) -> None:
     for endpoint in rule.match.endpoints:
         _check_endpoint(endpoint, f"{path}.endpoints")
+    if rule.gives.looser and rule.match.endpoints and PLACES.keys().isdisjoint(rule.match.endpoints):
+        raise ConfigError(f"{path}.endpoints: only calls with messages can be looser: {', '.join(PLACES)}")
 
 
 def _check_endpoint(endpoint: str, path: str) -> None:

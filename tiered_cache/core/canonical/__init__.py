@@ -8,6 +8,7 @@ from tiered_cache.core.canonical.edits import USAGE_ON_REQUEST, with_usage_reque
 from tiered_cache.core.canonical.embeddings import ENDPOINT as _EMBEDDINGS
 from tiered_cache.core.canonical.embeddings import canonical_embeddings
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
+from tiered_cache.core.canonical.loose import looser
 from tiered_cache.core.canonical.members import Dialect
 from tiered_cache.core.canonical.messages import canonical_messages
 from tiered_cache.core.canonical.messages_facts import ENDPOINT as _MESSAGES
@@ -71,8 +72,8 @@ def canonicalise(
         form = dialect(raw, options, seen_tools)
         call = form.call
         if (call.fallback_models or call.model.startswith(PREFIX)) and names_policy(call):
-            return under_policies(form, dialect, raw, options, seen_tools)
-        return form  # noqa: TRY300  # the calls above are what may refuse
+            form = under_policies(form, dialect, raw, options, seen_tools)
+        return looser(form, options) if options.rules else form
     except UnsafeBodyError as error:
         return Bypass(error.detail, error.model)
     except RecursionError:

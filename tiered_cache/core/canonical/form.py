@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from tiered_cache.core.rules import Looser, Rule
 from tiered_cache.core.vocabulary import Call
 
 kind_of: Callable[[object], type[object]] = type
@@ -25,11 +26,16 @@ class KeyOptions(Struct, frozen=True, kw_only=True):
             chooses a model.
         policies: modes of policies, by the name behind `policy/`; others bypass.
         default_model: what a body without a model asks for; empty where that is not known.
+        rules: those before the answer that may cover a call of this endpoint and tenant, if one of them
+            wants looser keys; else empty.
+        tenant: for whom they are.
     """
 
     identity_fields: Literal["drop", "key", "sticky"] = "drop"
     policies: Mapping[str, PolicyMode] = {}
     default_model: str = ""
+    rules: tuple[Rule, ...] = ()
+    tenant: str = ""
 
 
 class Canonical(Struct, frozen=True, gc=False):
@@ -40,12 +46,14 @@ class Canonical(Struct, frozen=True, gc=False):
         text: canonical bytes; equal for two bodies of one dialect exactly when they mean the same call.
         dropped: what was left out, each as `path: table row`.
         elements: canonical texts of the calls that this one is a batch of, in their order; else empty.
+        looser: how the text was changed so that more calls are equal.
     """
 
     call: Call
     text: bytes
     dropped: tuple[str, ...]
     elements: tuple[bytes, ...] = ()
+    looser: tuple[Looser, ...] = ()
 
 
 class UnsafeBodyError(Exception):
