@@ -136,3 +136,26 @@ def test_the_anthropic_sdk_reads_the_same_message_at_every_pace(name):
         assert len(origin.seen) == 1
 
     assert said[0] == said[1] == said[2] == said[3]
+
+
+def test_a_rule_paces_through_the_gateway_and_a_caller_may_still_have_it_at_once(requesty, tmp_path):
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        '[[cache.rules]]\nmatch = { models = ["openai/*"] }\ngives = { replay = "as-recorded" }\n'
+    )
+    with (
+        GatewayProcess("--upstream", requesty.url, "--config", str(file)) as node,
+        openai_sdk(node.url, "rqy_rule") as sdk,
+    ):
+        _, live = read(sdk, {})
+        paced, as_live = read(sdk, {})
+        instant, at_once = read(sdk, INSTANT)
+        began = time.monotonic()
+        whole = sdk.chat.completions.with_raw_response.create(**QUESTION)
+        whole_s = time.monotonic() - began
+
+    assert paced == instant
+    assert took(at_once) < QUICK_S < took(as_live)
+    assert took(as_live) == pytest.approx(took(live), rel=0.3)
+    assert "; hit" in whole.headers["cache-status"]
+    assert whole_s < QUICK_S

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 
 import pytest
 
-from tests.scenarios.world import EVENTS, Origin, Seen, answer, body, events, world
+from tests.scenarios.world import EVENTS, Origin, answer, body, events, world
 from tiered_cache import DiskConfig, Gives, Match, Response, Rule, TokenRate
 from tiered_cache.engine.pacing import PacedBody
 
@@ -194,6 +195,33 @@ async def test_a_reader_that_leaves_while_it_waits_leaves_nothing_behind():
         assert [piece async for piece in response.body] == []
 
 
+async def test_ten_thousand_readers_who_leave_leave_nothing_behind():
+    """No task, no sleeper, and no memory but that of the entry."""
+    async with world() as w:
+        await fill(w)
+        request = w.request(stream(), AS_RECORDED)
+
+        async def leave_early():
+            response = await w.cache.serve(request, Origin())
+            await anext(response.body)
+            waiting = asyncio.ensure_future(anext(response.body))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await response.body.aclose()
+
+        await leave_early()
+        gc.collect()
+        before = len(gc.get_objects())
+        for _ in range(100):
+            await asyncio.gather(*[leave_early() for _ in range(100)])
+        await asyncio.sleep(0)
+        gc.collect()
+
+        assert len(gc.get_objects()) - before < 200
+        assert w.clock.sleeping == 0
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_body_that_is_closed_while_somebody_waits_for_it_ends():
     async with world() as w:
         await fill(w)
@@ -215,10 +243,12 @@ async def test_a_slow_reader_holds_nobody_up_and_catches_up():
         first = await anext(slow.body)
         w.clock.advance(60)
         got = await pieces_at(w, quick)
-        rest = await Seen.of(Response(200, slow.headers, slow.body))
+        rest = await anext(slow.body)
+        with pytest.raises(StopAsyncIteration):
+            await anext(slow.body)
 
     assert [at for at, _ in got] == [0.0, 0.5, 2.5]
-    assert first + rest.body == b"".join(piece for _, piece in got)
+    assert first + rest == b"".join(piece for _, piece in got)
 
 
 async def test_the_timing_is_in_every_tier(tmp_path):

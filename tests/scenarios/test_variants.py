@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from tests.scenarios.world import OTHER_KEY, Origin, Stream, answer, body, events, world
+from tests.scenarios.world import JSON, OTHER_KEY, Origin, Stream, answer, body, events, world
 from tiered_cache import DiskConfig, Gives, MemoryConfig, Response, Rule
 from tiered_cache.core import keys
 from tiered_cache.engine import variants
@@ -138,6 +138,40 @@ async def test_an_answer_that_is_not_stored_leaves_its_place_empty():
     assert first == ["cut", "b", "c", "d"]
     assert sorted(then) == ["b", "c", "d"]
     assert origin.calls == 4
+
+
+async def test_an_empty_place_is_filled_before_a_running_flight_is_joined():
+    """The second answer was refused storage while the first is still being written."""
+    gate, called = asyncio.Event(), []
+
+    async def origin(request):
+        called.append(request)
+        if len(called) == 1:
+            await gate.wait()
+        return Response(200, (JSON,), answer("b", finish="length" if len(called) == 2 else "stop"))
+
+    async with world(rules=(three(variants=2),)) as w:
+        first = asyncio.ensure_future(w.ask(SAMPLED, origin))
+        await settle()
+        await w.ask(SAMPLED, origin)
+        third = await w.ask(SAMPLED, origin)
+        assert (third.text, len(called)) == ("b", 3)
+        assert "collapsed" not in third.cache_status
+        gate.set()
+        await first
+
+
+async def test_who_cannot_have_a_variant_in_its_shape_gets_the_others():
+    """An event with a field that assembly does not know locks an entry to the shape that filled it."""
+    locked = [
+        piece.replace(b'"delta": {"content"', b'"delta": {"odd": 1, "content"') for piece in events("locked")
+    ]
+    origin = Origin(Stream(locked), answer("open"))
+    async with world(rules=(three(variants=2),)) as w:
+        await w.ask(body(temperature=0.9, stream=True), origin)
+        assert set(await texts(w, origin, 5)) == {"open"}
+        assert origin.calls == 2
+        assert len(set(await texts(w, origin, 4, body(temperature=0.9, stream=True)))) == 2
 
 
 async def test_an_expired_variant_stands_in_while_the_origin_fails():
