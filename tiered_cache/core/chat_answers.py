@@ -1,7 +1,6 @@
 """Judges what an origin answered that can come in chunks, and gives it in every shape."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TypeAlias
 
 from msgspec.json import encode
@@ -15,7 +14,7 @@ from tiered_cache.core.judging import judge_json, judged, kept_events, stored_bo
 from tiered_cache.core.preamble import opens_chat
 from tiered_cache.core.raw_json import UnreadableError, members, members_or_none
 from tiered_cache.core.reading import Reading
-from tiered_cache.core.spoken import spoken_chunk
+from tiered_cache.core.spoken import spoken_chunks
 from tiered_cache.core.sse import Event, write_event
 from tiered_cache.core.storable import why_not
 from tiered_cache.core.vocabulary import Answer, Call, Refusal, Usage
@@ -39,7 +38,7 @@ def in_chunks(chunks: Chunks, read: Read, why: Why = why_not) -> AnswerDialect:
         read_stream=read_stream,
         ends_stream=ends,
         render=lambda entry, shape, free: render_chunked(chunks, entry, shape, free=free),
-        spoken=partial(spoken_chunk, table=chunks.table),
+        spoken=spoken_chunks(chunks.table),
         live=live_chunk,
         usage_of=_usage_of,
         error_event=_error_event,

@@ -55,11 +55,11 @@ def _merged(offsets_s: list[float], ends: list[int]) -> tuple[Step, ...]:
 
 def _as_recorded(entry: Entry, shape: Shape, count: int) -> list[float]:
     """Offsets of `count` events of a shape; what this shape withholds leaves its time to what follows."""
-    given = _given(entry, shape) if entry.form == "sse" else []
-    if sum(given) != count:
+    gaps_ms = read_timing(entry.timing)
+    given = [True] * count if len(gaps_ms) == count else _given(entry, shape)
+    if not gaps_ms or sum(given) != count:
         return [0.0] * count
-    gaps_ms = read_timing(entry.timing)[: len(given)]
-    instants_ms = [*accumulate(gaps_ms + (0,) * (len(given) - len(gaps_ms)))]
+    instants_ms = [*accumulate(gaps_ms[: len(given)] + (0,) * (len(given) - len(gaps_ms)))]
     shown_ms = [at_ms for at_ms, shown in zip(instants_ms, given, strict=True) if shown]
     return [(at_ms - shown_ms[0]) / 1000 for at_ms in shown_ms]
 

@@ -1,63 +1,83 @@
-"""Weighs the text that an event of a stream adds to an answer, in bytes of its JSON strings."""
+"""Weighs the text that an event of a stream adds to an answer, in bytes of UTF-8.
 
-from collections.abc import Mapping
+Types made from the assembly tables read an event in one pass; one that is not of its types weighs nothing.
+"""
 
-from tiered_cache.core import chat_fields, messages_fields
-from tiered_cache.core.chat_fields import CHUNK, Table
-from tiered_cache.core.raw_json import UnreadableError, is_string, items, members, string
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from tiered_cache.core import messages_fields
+from tiered_cache.core.chat_fields import Rule, Table
 from tiered_cache.core.sse import Event
 
-_JOINED: Mapping[str | None, str] = {
-    row.kind: row.name
-    for row in messages_fields.DELTAS
-    if row.rule in {messages_fields.Rule.JOIN, messages_fields.Rule.PARSE}
-}
+_UNDECODABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+_MessageDelta = msgspec.defstruct(
+    "_MessageDelta",
+    [
+        (row.name, str, "")
+        for row in messages_fields.DELTAS
+        if row.rule in {messages_fields.Rule.JOIN, messages_fields.Rule.PARSE}
+    ],
+)
 
 
-def spoken_chunk(event: Event, table: Table = CHUNK) -> int:
-    """Every field of a chunk that assembly concatenates: content, reasoning, arguments of calls."""
-    try:
-        return 0 if event.data is None or b'"choices"' not in event.data else _joined(table, event.data)
-    except UnreadableError:
-        return 0
+class _MessageEvent(Struct):
+    delta: _MessageDelta | None = None  # type: ignore[valid-type]  # mypy does not follow defstruct
 
 
-def _joined(table: Table, text: bytes) -> int:
-    size = 0
-    for name, value in members(text).items():
-        row = table.by_name.get(name)
-        if row is None:
-            continue
-        if row.rule is chat_fields.Rule.JOIN:
-            size += _size(value)
-        elif row.table is not None and value.startswith((b"{", b"[")):
-            parts = items(value) if row.rule is chat_fields.Rule.INDEXED else [value]
-            size += sum(_joined(row.table, part) for part in parts)
-    return size
+class _ResponseEvent(Struct):
+    delta: str = ""
 
 
-def spoken_messages(event: Event) -> int:
-    """The deltas of text, thinking and tool input."""
-    try:
-        if event.data is None or b'"delta"' not in event.data:
+def spoken_by(kind: Any) -> Callable[[Event], int]:
+    """A scale for events whose texts are the strings of `kind`, a type that says where they stand."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def spoken(event: Event) -> int:
+        if event.data is None:
             return 0
-        delta = members(members(event.data).get("delta", b"{}"))
-        name = _JOINED.get(string(delta.get("type")))
-        return 0 if name is None else _size(delta.get(name))
-    except UnreadableError:
-        return 0
-
-
-def spoken_responses(event: Event) -> int:
-    """The `delta` of every event that has a string there."""
-    try:
-        if event.data is None or b'"delta"' not in event.data:
+        try:
+            return _size(decode(event.data))
+        except _UNDECODABLE:
             return 0
-        return _size(members(event.data).get("delta"))
-    except UnreadableError:
-        return 0
+
+    return spoken
 
 
-def _size(value: bytes | None) -> int:
-    """Bytes between the quotes; what is no string weighs nothing."""
-    return len(value) - 2 if value is not None and is_string(value) else 0
+def spoken_chunks(table: Table) -> Callable[[Event], int]:
+    """A scale for chunks: content, reasoning, arguments of calls, and whatever else assembly concatenates."""
+    return spoken_by(_texts_of(table))
+
+
+def _texts_of(table: Table) -> type[Struct]:
+    """A type of what a table concatenates, at any depth."""
+    fields: list[tuple[str, Any, Any]] = []
+    for row in table.by_name.values():
+        if row.rule is Rule.JOIN:
+            fields.append((row.name, str | None, None))
+        elif row.table is not None:
+            inner: Any = _texts_of(row.table)
+            fields.append((row.name, (list[inner] if row.rule is Rule.INDEXED else inner) | None, None))
+    return msgspec.defstruct("_Texts", fields)
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, Struct):
+        return sum([_size(part) for part in astuple(value) if part])
+    if isinstance(value, list):
+        return sum([_size(part) for part in cast("list[object]", value)])
+    return 0
+
+
+spoken_messages = spoken_by(_MessageEvent)
+"""Of a messages stream: the deltas of text, thinking and tool input."""
+
+spoken_responses = spoken_by(_ResponseEvent)
+"""Of a Responses stream: the `delta` of every event that has a string there."""
