@@ -4,13 +4,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tiered_cache.core.vocabulary import Outcome, Usage
+from tiered_cache.engine.flight import Flights
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.integrations.metrics import BOUNDS_S, Latencies, Latency, Metrics, outcome_word
 from tiered_cache.tiers.guard import TierHealth
 
 
 def samples(ledger: Ledger, tiers=(), latencies: Latencies | None = None) -> dict:
-    page = Metrics(ledger, lambda: tiers, latencies or Latencies()).page().decode()
+    page = Metrics(ledger, lambda: tiers, latencies or Latencies(), Flights().now).page().decode()
     return {
         (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(page)
@@ -60,7 +61,7 @@ def test_models_are_bounded_and_a_models_label_never_changes():
 def test_a_long_or_hostile_model_name_neither_breaks_the_page_nor_fills_it():
     ledger = Ledger()
     ledger.row("t", 'x"}\n# HELP fake\nfake 1\n' + "y" * 10_000, "L1", "hit").add(Usage(), 0)
-    page = Metrics(ledger, tuple, Latencies()).page().decode()
+    page = Metrics(ledger, tuple, Latencies(), Flights().now).page().decode()
     assert "\nfake 1" not in page
     assert "y" * 101 not in page
     assert list(text_string_to_metric_families(page))

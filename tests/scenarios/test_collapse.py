@@ -328,8 +328,8 @@ async def test_a_defect_of_ours_costs_the_leader_nothing(monkeypatch):
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tiered_cache.engine.pump.read_stream", broken)
-    monkeypatch.setattr("tiered_cache.engine.pump.read_json", broken)
+    monkeypatch.setattr("tiered_cache.engine.judge.read_stream", broken)
+    monkeypatch.setattr("tiered_cache.engine.judge.read_json", broken)
     pieces = events("whole", usage=False)
     origin = Origin(Stream(list(pieces)), answer("json"))
     async with world() as w:

@@ -252,7 +252,7 @@ async def test_a_retry_with_nothing_to_join_is_a_call_like_any_other():
 async def test_without_a_rule_samples_are_neither_stored_nor_shared():
     origin = slow(numbered())
     async with world() as w:
-        running = [asyncio.ensure_future(w.ask(SAMPLED, origin, *more)) for more in ((), (), (RETRY,))]
+        running = [asyncio.ensure_future(w.ask(SAMPLED, origin)) for _ in range(3)]
         await settle()
         origin.gate.set()
         seen = await asyncio.gather(*running)

@@ -1,6 +1,6 @@
 """Says why a call has its key, what would be done with it, and why two calls have different keys."""
 
-from msgspec import UNSET, Struct, json
+from msgspec import UNSET, Struct, json, structs
 
 from tiered_cache.core.canonical import USAGE_ON_REQUEST, Canonical
 from tiered_cache.core.canonical.catalogue import Catalogue, catalogue_of
@@ -9,12 +9,13 @@ from tiered_cache.core.directives import KEY_HEADERS, read_key_fields
 from tiered_cache.core.keys import Keyer, key_text
 from tiered_cache.core.lasting import Lasting, lasting_of
 from tiered_cache.core.policy import Plan, plan
-from tiered_cache.core.profiles import Profile
+from tiered_cache.core.profiles import GENERATION, Profile
 from tiered_cache.core.replay import Replay
 from tiered_cache.core.vocabulary import Bypass, Call, Keyed, Request
 
 _BYPASS = Plan(store=False, collapse=False, rule="bypass", detail=None)
 _USAGE = "the origin says what a stream costs only if asked"
+_STREAM = "a rule asks the origin for streams, so that all callers can join them"
 _NULL = "null is absent"
 _NULL_SOURCE = "The API reference documents the field as optional and nullable"
 
@@ -100,7 +101,10 @@ def explain(keyer: Keyer, profile: Profile, request: Request) -> Explanation:
     reason = planned.detail
     if lasting is None and reason is None:  # the row stores nothing, or the caller's ttl is zero
         reason = "ttl" if planned.store else planned.rule
-    return _explanation(keyed, form, request, planned, reason=reason, lasting=lasting)
+    found = _explanation(keyed, form, request, planned, reason=reason, lasting=lasting)
+    if lasting is None or request.plain_body is not None:
+        return found
+    return structs.replace(found, edits=_edits(call, planned))
 
 
 def compare(keyer: Keyer, request: Request, other: Request) -> Comparison:
@@ -139,12 +143,9 @@ def _explanation(
     lasting: Lasting | None = None,
 ) -> Explanation:
     dropped: tuple[Dropped, ...] = ()
-    edits: tuple[Edit, ...] = ()
     canonical: str | None = None
     if isinstance(form, Canonical):
         dropped, canonical = _dropped(form.dropped, catalogue_of(request.endpoint)), form.text.decode()
-        if lasting is not None and request.plain_body is None:
-            edits = _edits(form.call)
     return Explanation(
         key=None if isinstance(keyed, Bypass) else key_text(keyed.key),
         cacheable=lasting is not None,
@@ -154,16 +155,20 @@ def _explanation(
         lifetime=lasting,
         replay=planned.replay_for(request.ask),
         variants=planned.variants,
-        edits=edits,
+        edits=(),
         canonical=canonical,
         looser=form.looser if isinstance(form, Canonical) else (),
     )
 
 
-def _edits(call: Call) -> tuple[Edit, ...]:
-    if not call.stream or call.include_usage or call.endpoint not in USAGE_ON_REQUEST:
-        return ()
-    return (Edit("stream_options.include_usage", value=True, why=_USAGE),)
+def _edits(call: Call, planned: Plan) -> tuple[Edit, ...]:
+    edits: list[Edit] = []
+    streams = call.stream or (planned.gives.upstream_stream is True and call.endpoint in GENERATION)
+    if streams and not call.stream:
+        edits.append(Edit("stream", value=True, why=_STREAM))
+    if streams and not call.include_usage and call.endpoint in USAGE_ON_REQUEST:
+        edits.append(Edit("stream_options.include_usage", value=True, why=_USAGE))
+    return tuple(edits)
 
 
 def _dropped(notes: tuple[str, ...], tables: Catalogue) -> tuple[Dropped, ...]:

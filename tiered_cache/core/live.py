@@ -25,7 +25,7 @@ class Turn(Enum):
     LEFT = "the last caller left"
     JOINED = "a caller joined"
     LINGERED = "linger is over, worth finishing"
-    NOT_WORTH_IT = "linger is over: a young stream, or a rule says cancel"
+    NOT_WORTH_IT = "linger is over, not worth it"
     OUT_OF_TIME = "120 s more are over"
     ENDED = "the origin's answer or failure"
 

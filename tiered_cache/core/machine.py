@@ -33,6 +33,7 @@ class Event(Enum):
     FORBIDDEN = "not cacheable, or no-store"
     LOOK = "may be answered from store"
     RELOAD = "no-cache: only a newer answer will do"
+    UNSTORED = "never stored: only its own retry joins it"
     FRESH = "fresh entry"
     STALE = "within stale-while-revalidate"
     ABSENT = "no usable entry"
@@ -62,6 +63,7 @@ TRANSITIONS = MappingProxyType(
         (State.START, Event.FORBIDDEN): State.BYPASS,
         (State.START, Event.LOOK): State.LOOKUP,
         (State.START, Event.RELOAD): State.FLIGHT,
+        (State.START, Event.UNSTORED): State.FLIGHT,
         (State.START, Event.UNSATISFIED): State.UNMET,
         (State.LOOKUP, Event.FRESH): State.HIT,
         (State.LOOKUP, Event.STALE): State.STALE_HIT,
@@ -72,6 +74,7 @@ TRANSITIONS = MappingProxyType(
         (State.RECHECK, Event.FRESH): State.HIT,
         (State.RECHECK, Event.ABSENT): State.FORWARD,
         (State.FORWARD, Event.ANSWERED): State.DELIVER,
+        (State.FORWARD, Event.RELEASED): State.FLIGHT,
         (State.FORWARD, Event.FAILED_STALE): State.FALLBACK,
         (State.FORWARD, Event.FAILED): State.FAIL,
         (State.FOLLOW, Event.ANSWERED): State.DELIVER,

@@ -60,6 +60,12 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         replay: how fast a stored stream is given to a caller who does not say.
         variants: how many answers are kept to each call that asks for a sample: the first calls ask the
             origin, the others get these answers in turn. Needs `fresh_s`.
+        follow_json: whether a call for a stream may wait for a JSON answer that is under way, and gets it as
+            a stream at its end.
+        upstream_stream: whether the origin is asked for a stream whatever the caller asked for, so that every
+            other caller can join it.
+        linger_s: how long a flight lives on when its last caller has left.
+        on_abandon: what becomes of it then; None finishes what is worth it.
     """
 
     store: bool | None = None
@@ -72,9 +78,16 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     looser: tuple[Looser, ...] | None = None
     replay: Replay | None = None
     variants: int | None = None
+    follow_json: bool | None = None
+    upstream_stream: bool | None = None
+    linger_s: float | None = None
+    on_abandon: Literal["finish", "cancel"] | None = None
 
 
-BEFORE_THE_ANSWER = ("collapse", "looser", "replay", "variants")
+BEFORE_THE_ANSWER = (
+    *("collapse", "looser", "replay", "variants"),
+    *("follow_json", "upstream_stream", "linger_s", "on_abandon"),
+)
 """What has no effect any more once the answer is there."""
 
 

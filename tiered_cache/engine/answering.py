@@ -1,5 +1,7 @@
 """Turns the end of a lookup into the response for this caller, and books it."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from tiered_cache.core.machine import State
@@ -158,6 +160,8 @@ class Answering:
 
     def book(self, request: Request, keyed: Keyed, outcome: Outcome, entry: Entry) -> None:
         """Book what was answered from `entry`."""
+        if outcome.kind == "collapsed":
+            self._ledger.count_avoided()
         self._row(request, keyed, outcome).add(entry.usage, entry.origin_s)
 
     def give(self, request: Request, entry: Entry, rendering: Rendering, outcome: Outcome) -> Response:
@@ -182,7 +186,7 @@ class Answering:
     def _live(self, lookup: Lookup, flight: Flight) -> Response:
         """A stream event by event; whether it will be stored is not known yet."""
         outcome = Outcome(
-            kind="miss" if lookup.led else "collapsed",
+            kind=_led_kind(lookup) if lookup.led else "collapsed",
             fwd=_fwd(lookup),
             fwd_status=flight.status,
             collapsed=not lookup.led,
@@ -196,7 +200,7 @@ class Answering:
     def _origins_own(self, lookup: Lookup, landing: Landing) -> Response:
         """An error of the origin, as it is, to all who waited for it."""
         outcome = Outcome(
-            kind="error",
+            kind="bypass" if lookup.led and lookup.terms.unstored is not None else "error",
             fwd=_fwd(lookup),
             fwd_status=landing.status,
             collapsed=not lookup.led,
@@ -206,12 +210,13 @@ class Answering:
             headers = heads.led(landing.headers, outcome, None)
         else:
             self._ledger.count("collapsed-error", str(landing.status))
+            self._ledger.count_avoided()
             headers = (*heads.shared_error(landing.headers, outcome), (b"x-request-id", self._ids()))
         return Response(landing.status, headers, landing.body, outcome)
 
     def _led(self, lookup: Lookup, landing: Landing, entry: Entry) -> Response:
         outcome = Outcome(
-            kind="miss",
+            kind=_led_kind(lookup),
             fwd=_fwd(lookup),
             fwd_status=landing.status,
             stored=landing.stored,
@@ -219,6 +224,9 @@ class Answering:
             detail=landing.detail or lookup.detail,
         )
         etag = self._leaders_etag(lookup.keyed, landing, entry) if landing.stored else None
+        if lookup.rendering is not None:  # its call went out as one for a stream
+            written = heads.rewritten(landing.headers, lookup.rendering)
+            return Response(200, heads.led(written, outcome, None), lookup.rendering.body, outcome)
         return Response(200, heads.led(landing.headers, outcome, etag), landing.body, outcome)
 
     def _leaders_etag(self, keyed: Keyed, landing: Landing, entry: Entry) -> bytes | None:
@@ -270,9 +278,15 @@ def tenant_of(request: Request) -> str:
     return "" if request.scope is None else request.scope.tenant
 
 
+def _led_kind(lookup: Lookup) -> Literal["bypass", "miss"]:
+    return "miss" if lookup.terms.unstored is None else "bypass"
+
+
 def _fwd(lookup: Lookup) -> Fwd:
     if lookup.fwd is not None:
         return lookup.fwd
+    if lookup.terms.unstored is not None:
+        return "bypass"
     if lookup.terms.reload:
         return "request"
     return "uri-miss" if lookup.fallback is None else "stale"

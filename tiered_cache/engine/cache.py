@@ -8,7 +8,7 @@ from tiered_cache.core.directives import SDK_DEFAULT
 from tiered_cache.core.explain import Comparison, Explanation, compare, explain
 from tiered_cache.core.freshness import Verdict, judge
 from tiered_cache.core.machine import State
-from tiered_cache.core.policy import Plan, plan
+from tiered_cache.core.policy import plan
 from tiered_cache.core.vocabulary import (
     PLAIN,
     Ask,
@@ -32,12 +32,14 @@ from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.engine.config import CacheConfig
 from tiered_cache.engine.credentials import Credentials
 from tiered_cache.engine.elements import Elements
-from tiered_cache.engine.flight import Flights
+from tiered_cache.engine.flight import Flights, Traffic
+from tiered_cache.engine.judge import Judge
 from tiered_cache.engine.ledger import Ledger
-from tiered_cache.engine.lookup import Driver, Lookup, Terms
+from tiered_cache.engine.lookup import Driver, Lookup
 from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.repeats import Repeats
 from tiered_cache.engine.store import Store
+from tiered_cache.engine.terms import NO_STORE, terms_of
 from tiered_cache.engine.variants import Variants
 from tiered_cache.errors import CacheClosedError, OriginCutError, RequestError
 from tiered_cache.tiers.base import Clock
@@ -45,8 +47,6 @@ from tiered_cache.tiers.guard import TierHealth
 
 DRAIN_S = 5.0
 """How long `close` waits for flights and background writes unless told otherwise."""
-
-_NO_STORE = "no-store"
 
 _FAULT = "engine-fault"
 """Reason word of a call that a defect of ours forwards uncached."""
@@ -78,17 +78,26 @@ class Cache:
         self._background = Background(config.pending_writes)
         self._store = Store(parts.memory, parts.lower, self._background, self.ledger, parts.clock)
         self._flights = Flights()
-        pump = Pump(
+        most_bytes, clock = config.max_entry_bytes, parts.clock
+        judge = Judge(
             self._store,
             self._flights,
             self.ledger,
-            self._credentials,
             profile=parts.profile,
-            clock=parts.clock,
-            max_entry_bytes=config.max_entry_bytes,
+            clock=clock,
+            max_entry_bytes=most_bytes,
+        )
+        pump = Pump(
+            judge, self._flights, self.ledger, self._credentials, clock=clock, max_entry_bytes=most_bytes
         )
         self._driver = Driver(
-            self._store, self._flights, pump, self._background, parts.clock, config.linger_s
+            self._store,
+            self._flights,
+            pump,
+            self._background,
+            clock,
+            self.ledger,
+            linger_s=config.linger_s,
         )
         self._answering = Answering(self._store, self.ledger, parts.profile, self._resume, parts.clock)
         self._elements = Elements(self._store, self._driver, self._answering, parts.keyer)
@@ -289,15 +298,8 @@ class Cache:
     ) -> Response | BaseException | Bypass:
         intended = plan(self._profile, keyed.call, tenant_of(request))
         closed = self._credentials.is_closed(request.scope, self._monotonic())
-        terms = Terms(
-            reload=request.ask.no_cache or closed,
-            collapse=intended.collapse,
-            after=self._flights.launched if request.ask.no_cache else 0,
-            own_leader=closed,  # an answer to others says nothing of this credential
-            forbidden=_forbidden(request, intended),
-            detail=intended.detail,
-            replay=intended.replay_for(request.ask),
-        )
+        launched = self._flights.launched
+        terms = terms_of(request, keyed.call, intended, closed=closed, launched=launched)
         start = State.START
         if keyed.elements and not terms.reload and terms.forbidden is None:
             answered = await self._elements.serve(request, keyed, origin, terms)
@@ -349,7 +351,7 @@ class Cache:
             self.ledger.spend(Usage())  # it began, so it is paid for, nobody knows how much
             raise
         self._credentials.note(request.scope, response.status, self._monotonic())
-        fwd: Fwd = "request" if bypass.detail == _NO_STORE else "bypass"
+        fwd: Fwd = "request" if bypass.detail == NO_STORE else "bypass"
         outcome = Outcome(kind="bypass", fwd=fwd, fwd_status=response.status, detail=bypass.detail)
         return self._answering.forwarded(request, bypass.model, response, outcome)
 
@@ -377,13 +379,10 @@ class Cache:
         """
         return await call(self.serve, endpoint, body, fetch, scope, ask)
 
+    def traffic(self) -> Traffic:
+        """The calls to the origin that are under way, and who waits for them."""
+        return self._flights.now()
+
     def health(self) -> tuple[TierHealth, ...]:
         """State and failure counts of each tier below memory."""
         return self._store.health()
-
-
-def _forbidden(request: Request, intended: Plan) -> str | None:
-    """Why a call that could be keyed is not looked up."""
-    if request.ask.no_store:
-        return _NO_STORE
-    return None if intended.store else intended.detail or intended.rule

@@ -33,8 +33,9 @@ from tiered_cache.core.vocabulary import (
 )
 from tiered_cache.engine.answering import Answering
 from tiered_cache.engine.flight import Landing
-from tiered_cache.engine.lookup import Driver, Lookup, Terms, stands_in
+from tiered_cache.engine.lookup import Driver, Lookup, stands_in
 from tiered_cache.engine.store import Met, Store
+from tiered_cache.engine.terms import Terms
 
 _AT_ONCE = 32
 """Elements looked up below memory at the same time: a batch must not use up the tiers' deadlines."""

@@ -5,7 +5,7 @@ A flight is a task of its own, so that no caller's leaving ends it for the other
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -44,10 +44,13 @@ def flight_name(keyed: Keyed) -> FlightName:
     return FlightName(keyed.key, keyed.call.stream, keyed.call.service_tier)
 
 
-def followable(keyed: Keyed) -> tuple[FlightName, ...]:
-    """Flights that a call may follow: its own mode; a JSON caller also a stream's (SEMANTICS §5)."""
+def followable(keyed: Keyed, *, follow_json: bool = False) -> tuple[FlightName, ...]:
+    """Flights that a call may follow: its own mode; a JSON caller also a stream's (SEMANTICS §5).
+
+    A stream caller would see no token of a JSON flight until its end, so it takes a rule (`follow_json`).
+    """
     own = flight_name(keyed)
-    return (own,) if own.stream else (own, own._replace(stream=True))
+    return (own, own._replace(stream=not own.stream)) if follow_json or not own.stream else (own,)
 
 
 class Landing(Struct, frozen=True):
@@ -70,6 +73,26 @@ class Landing(Struct, frozen=True):
     detail: str | None = None
 
 
+class Course(Struct, frozen=True, kw_only=True):
+    """What rules and the leader say of a flight before it begins.
+
+    Attributes:
+        linger_s: how long it lives on when its last caller has left.
+        on_abandon: what becomes of it then; None finishes what is worth it.
+        shared: others may join it, not its own retries alone.
+        unstored: why its answer is never stored, or None.
+        reload: begun by a caller who wants an answer newer than any there is.
+        generation: 0, or 1 for the one takeover after a failed flight.
+    """
+
+    linger_s: float
+    on_abandon: Literal["finish", "cancel"] | None = None
+    shared: bool = True
+    unstored: str | None = None
+    reload: bool = False
+    generation: int = 0
+
+
 class Flight:
     """One origin call under way.
 
@@ -77,10 +100,8 @@ class Flight:
         name: what others join it by.
         keyed, request, origin: the leader's call.
         began_s: when it was started (monotonic).
-        linger_s: how long it lives on when its last caller has left.
+        course: what rules and caller say of it.
         number: its place in the order of all flights.
-        reload: begun by a caller who wants an answer newer than any there is.
-        generation: 0, or 1 for the one takeover after a failed flight.
         head: done once the response's status and headers are known (see `status`, `headers`).
         begun: some of the response has come, so it is paid for.
         booked: what it cost is in the ledger.
@@ -91,6 +112,7 @@ class Flight:
         released: the answer cannot be shared; followers start anew.
         asking: the origin is at work (its callable or its body), so an exception is its own, not ours.
         callers: how many wait for it.
+        abandoned: the last of them left before it had landed.
     """
 
     def __init__(
@@ -99,20 +121,15 @@ class Flight:
         request: Request,
         origin: Origin,
         began_s: float,
-        *,
-        linger_s: float,
-        generation: int = 0,
-        reload: bool = False,
+        course: Course,
     ) -> None:
         self.name = flight_name(keyed)
         self.keyed = keyed
         self.request = request
         self.origin = origin
         self.began_s = began_s
-        self.linger_s = linger_s
+        self.course = course
         self.number = 0
-        self.generation = generation
-        self.reload = reload
         loop = asyncio.get_running_loop()
         self.head: asyncio.Future[None] = loop.create_future()
         self.landed: asyncio.Future[Landing] = loop.create_future()
@@ -128,6 +145,7 @@ class Flight:
         self.released = False
         self.asking = False
         self.callers = 0
+        self.abandoned = False
         self.task: asyncio.Task[Landing] | None = None
         self._life = Life.FLYING
         self._timer: asyncio.TimerHandle | None = None
@@ -172,12 +190,14 @@ class Flight:
     def join(self) -> None:
         """Count a caller in; a lingering flight lives again."""
         self.callers += 1
+        self.abandoned = False
         self._turn(Turn.JOINED)
 
     def leave(self) -> None:
         """Count a caller out; after the last one the call lingers, then finishes or is cancelled."""
         self.callers -= 1
         if self.callers == 0 and self.task is not None and not self.task.done():
+            self.abandoned = not self.landed.done()
             self._turn(Turn.LEFT)
 
     def _turn(self, turn: Turn) -> None:
@@ -192,7 +212,7 @@ class Flight:
         loop = asyncio.get_running_loop()
         match life:
             case Life.LINGERING:
-                self._timer = loop.call_later(self.linger_s, self._linger_over)
+                self._timer = loop.call_later(self.course.linger_s, self._linger_over)
             case Life.FINISHING:
                 self._timer = loop.call_later(FINISH_S, self._turn, Turn.OUT_OF_TIME)
             case Life.CANCELLED if self.task is not None:
@@ -201,8 +221,14 @@ class Flight:
                 pass
 
     def _linger_over(self) -> None:
+        self._turn(Turn.LINGERED if self._worth_finishing() else Turn.NOT_WORTH_IT)
+
+    def _worth_finishing(self) -> bool:
+        """A young stream costs more than it has cost, and what is not stored is of use to nobody."""
+        if self.course.on_abandon is not None:
+            return self.course.on_abandon == "finish"
         young = asyncio.get_running_loop().time() - self._headed_s < YOUNG_STREAM_S
-        self._turn(Turn.NOT_WORTH_IT if self.streaming and young else Turn.LINGERED)
+        return self.course.unstored is None and not (self.streaming and young)
 
     def done(self, task: asyncio.Task[Landing]) -> None:
         """End with its task: nobody is left waiting, whatever happened."""
@@ -243,6 +269,22 @@ class _Air:
         self.filled_at = 0
 
 
+class Traffic(Struct, frozen=True):
+    """The flights of a process at one moment.
+
+    Attributes:
+        flights: calls to the origin.
+        streams: those of them whose stream has begun.
+        callers: how many wait for them or read them.
+        lingering: flights that all callers have left.
+    """
+
+    flights: int
+    streams: int
+    callers: int
+    lingering: int
+
+
 class Flights:
     """The flights of this process by name, and the keys for which nobody waits (hit-for-miss).
 
@@ -255,6 +297,7 @@ class Flights:
         self._by_name: dict[FlightName, Flight] = {}
         self._air: dict[CacheKey, _Air] = {}
         self._alone_until_s: dict[CacheKey, float] = {}
+        self._under_way: set[Flight] = set()
 
     def miss_for_a_while(self, key: CacheKey, now: float) -> None:
         """Set hit-for-miss: a 2xx of this key was refused storage at `now`."""
@@ -280,6 +323,15 @@ class Flights:
     def __len__(self) -> int:
         return len(self._by_name)
 
+    def now(self) -> "Traffic":
+        """What is under way."""
+        return Traffic(
+            flights=len(self._under_way),
+            streams=sum(flight.streaming for flight in self._under_way),
+            callers=sum(flight.callers for flight in self._under_way),
+            lingering=sum(flight.abandoned for flight in self._under_way),
+        )
+
     def find(self, names: Iterable[FlightName], after: int = 0) -> Flight | None:
         """The first running flight among `names` whose number is above `after`."""
         for name in names:
@@ -288,14 +340,14 @@ class Flights:
                 return flight
         return None
 
-    def launch(self, flight: Flight, *, joinable: bool) -> None:
-        """Number a flight that begins, and let others join it if they may."""
+    def launch(self, flight: Flight) -> None:
+        """Number a flight that begins, and let others find it."""
         self.launched += 1
         flight.number = self.launched
+        self._under_way.add(flight)
         for key in flight.keys:
             self._air.setdefault(key, _Air()).flights += 1
-        if joinable:
-            self._by_name[flight.name] = flight
+        self._by_name[flight.name] = flight
 
     def may_store(self, flight: Flight, key: CacheKey) -> bool:
         """Whether its answer is to be kept as `key`: the first whole one, or one asked for to replace it.
@@ -306,7 +358,7 @@ class Flights:
         air = self._air.get(key)
         if air is None or air.filled_by == 0:
             return True
-        return flight.number > (air.filled_by if flight.reload else air.filled_at)
+        return flight.number > (air.filled_by if flight.course.reload else air.filled_at)
 
     def stored(self, flight: Flight, key: CacheKey) -> None:
         """Note that its answer has become the entry `key`."""
@@ -322,6 +374,7 @@ class Flights:
     def end(self, flight: Flight) -> None:
         """Forget a flight for good. What it knew of its key goes with the last one under way."""
         self.forget(flight)
+        self._under_way.discard(flight)
         for key in flight.keys:
             air = self._air[key]
             air.flights -= 1

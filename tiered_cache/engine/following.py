@@ -97,6 +97,8 @@ class Follower:
             usage, took_s = entry.usage, entry.origin_s
         elif end is Following.WHOLE and flight is not None:
             usage, took_s = flight.usage, flight.took_s
+        if end is not Following.BROKEN:
+            self._ledger.count_avoided()
         kind = "error" if end is Following.BROKEN else "collapsed"
         scope = lookup.request.scope
         tenant = "" if scope is None else scope.tenant

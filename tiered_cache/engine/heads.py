@@ -61,6 +61,12 @@ def led(headers: Headers, outcome: Outcome, etag: bytes | None) -> Headers:
     return (*kept, (b"cache-status", cache_status(outcome, earlier=earlier)))
 
 
+def rewritten(headers: Headers, rendering: Rendering) -> Headers:
+    """Field lines of the origin's answer for a body that was written anew from it."""
+    kept = [line for line in headers if line[0] not in {b"content-type", b"content-encoding"}]
+    return ((b"content-type", rendering.content_type), *kept)
+
+
 def followed(headers: Headers, outcome: Outcome) -> Headers:
     """Field lines of a stream for those who joined it, without the leader's own exchange."""
     lines = [line for line in headers if line[0] == b"content-type"]

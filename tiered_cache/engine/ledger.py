@@ -101,6 +101,10 @@ class Ledger:
         """Add one to a counter, e.g. `("refused", "finish-reason")`."""
         self.counts[name, word] += 1
 
+    def count_avoided(self) -> None:
+        """Note a call that was answered by another's call."""
+        self.count("upstream-calls-avoided")
+
     def spend(self, usage: Usage, *, for_nobody: bool = False) -> None:
         """Book what an origin call cost, once, whoever is served by it."""
         cost = usage.cost_picousd

@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from msgspec import Struct
-
+from tiered_cache.core.answers import render
 from tiered_cache.core.freshness import Verdict, judge, stale_if_error_allowed
 from tiered_cache.core.machine import TERMINAL, Event, State, advance
-from tiered_cache.core.replay import Replay
 from tiered_cache.core.vocabulary import Fwd, Keyed, Origin, Rendering, Request
 from tiered_cache.engine.background import Background
-from tiered_cache.engine.flight import Flight, FlightName, Flights, Landing, followable
+from tiered_cache.engine.edits import as_stream
+from tiered_cache.engine.flight import Course, Flight, FlightName, Flights, Landing, followable
+from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.recording import Cursor
 from tiered_cache.engine.store import Candidate, Store, Unfit
+from tiered_cache.engine.terms import Terms
 from tiered_cache.errors import OriginCutError, OriginError, OriginTimeoutError, OriginUnreachableError
 from tiered_cache.tiers.base import Clock
 
@@ -25,30 +26,6 @@ _BROKEN = frozenset({"error-body", "incomplete"})
 
 _RELEASES = 2
 """How often a caller may be sent back to start before it leads a flight of its own."""
-
-
-class Terms(Struct, frozen=True, kw_only=True):
-    """What rule, caller and credential allow, known before anything is looked up.
-
-    Attributes:
-        reload: nothing stored will do.
-        collapse: the rule lets it join and be joined.
-        after: only a flight with a higher number will do.
-        own_leader: only a flight whose leader has this caller's credential will do.
-        forbidden: why it is not looked up at all, or None.
-        detail: what the rule says of every such call.
-        replay: how fast a stored stream is given.
-        variant: it is one of several answers to its call that a rule keeps.
-    """
-
-    reload: bool = False
-    collapse: bool = True
-    after: int = 0
-    own_leader: bool = False
-    forbidden: str | None = None
-    detail: str | None = None
-    replay: Replay = "instant"
-    variant: bool = False
 
 
 class Lookup:
@@ -112,7 +89,7 @@ class Lookup:
     @property
     def joinable(self) -> tuple[FlightName, ...]:
         """Flights this call may follow."""
-        return followable(self.keyed)
+        return followable(self.keyed, follow_json=self.terms.gives.follow_json is True)
 
 
 class Driver:
@@ -120,6 +97,7 @@ class Driver:
 
     Args:
         store, flights, pump, background, clock: what the effects act on.
+        ledger: told who led, who followed and what was left.
         linger_s: how long a call lives on when its last caller has left.
     """
 
@@ -130,6 +108,8 @@ class Driver:
         pump: Pump,
         background: Background,
         clock: Clock,
+        ledger: Ledger,
+        *,
         linger_s: float,
     ) -> None:
         self._store = store
@@ -137,6 +117,7 @@ class Driver:
         self._pump = pump
         self._background = background
         self._clock = clock
+        self._ledger = ledger
         self._linger_s = linger_s
         self._effects: dict[State, Callable[[Lookup], Awaitable[Event]]] = {
             State.START: self._start,
@@ -159,12 +140,15 @@ class Driver:
         return state
 
     async def _start(self, lookup: Lookup) -> Event:
-        barred = lookup.terms.forbidden is not None or lookup.terms.reload
+        terms = lookup.terms
+        barred = terms.reload or (terms.forbidden or terms.unstored) is not None
         if barred and lookup.request.ask.only_if_cached:
             return Event.UNSATISFIED
-        if lookup.terms.forbidden is not None:
+        if terms.forbidden is not None:
             return Event.FORBIDDEN
-        return Event.RELOAD if lookup.terms.reload else Event.LOOK
+        if terms.unstored is not None:
+            return Event.UNSTORED
+        return Event.RELOAD if terms.reload else Event.LOOK
 
     async def _look(self, lookup: Lookup) -> Event:
         async for candidate in self._store.candidates(lookup.keyed.key, lookup.keyed.shape):
@@ -194,19 +178,21 @@ class Driver:
             # Who asked for a stream goes first: this one may follow what that one leads, not the other way.
             await asyncio.sleep(0)
         now = self._clock.monotonic()
-        # An SDK's retry joins what its first try began, hit-for-miss or not.
-        alone = self._flights.is_alone(lookup.keyed.key, now) and not lookup.request.ask.retry
-        if alone or not lookup.terms.collapse or lookup.releases > _RELEASES:
+        # An SDK's retry joins what its first try began, hit-for-miss or not, whatever the rule.
+        alone = not lookup.terms.collapse or self._flights.is_alone(lookup.keyed.key, now)
+        if (alone and not lookup.request.ask.retry) or lookup.releases > _RELEASES:
             return Event.LEADS
         flight = self._flights.find(lookup.joinable, lookup.terms.after)
         if flight is None or not _may_follow(lookup, flight):
             return Event.LEADS
         lookup.enter(flight, led=False)
+        self._ledger.count("follower", _mode(flight))
         return Event.JOINS
 
     async def _recheck(self, lookup: Lookup) -> Event:
         """L1 again: another flight may have landed while the lower tiers were asked. Never suspends."""
-        resident = None if lookup.terms.reload else self._store.memory.find(lookup.keyed.key)
+        looks = not lookup.terms.reload and lookup.terms.unstored is None
+        resident = None if not looks else self._store.memory.find(lookup.keyed.key)
         if resident is None:
             return Event.ABSENT
         candidate = self._store.in_memory(lookup.keyed.key, resident, lookup.keyed.shape)
@@ -215,17 +201,23 @@ class Driver:
 
     def launch(self, lookup: Lookup) -> Flight:
         """Start the flight that `lookup` leads; its task is held until it lands."""
-        now = self._clock.monotonic()
-        flight = Flight(
-            lookup.keyed,
-            lookup.request,
-            lookup.origin,
-            now,
-            linger_s=self._linger_s,
+        terms, gives = lookup.terms, lookup.terms.gives
+        keyed, request = lookup.keyed, lookup.request
+        if gives.upstream_stream and lookup.releases == 0 and terms.unstored is None:
+            keyed, request = as_stream(keyed, request)
+        course = Course(
+            linger_s=self._linger_s if gives.linger_s is None else gives.linger_s,
+            on_abandon=gives.on_abandon,
+            shared=terms.collapse,
+            unstored=terms.unstored,
             generation=lookup.generation,
-            reload=lookup.terms.reload,
+            reload=terms.reload,
         )
-        self._flights.launch(flight, joinable=lookup.terms.collapse)
+        flight = Flight(keyed, request, lookup.origin, self._clock.monotonic(), course)
+        self._flights.launch(flight)
+        self._ledger.count("flight", _mode(flight))
+        if course.generation:
+            self._ledger.count("takeover")
         task = self._background.start(self._pump.fly(flight))
         task.add_done_callback(lambda ended: self._landed(flight, ended))
         flight.task = task
@@ -238,21 +230,35 @@ class Driver:
 
     def _landed(self, flight: Flight, task: asyncio.Task[Landing]) -> None:
         self._flights.end(flight)
+        if flight.abandoned:
+            self._ledger.count("abandoned", "cancelled" if task.cancelled() else "finished")
         flight.done(task)
         self._pump.note_end(flight)
 
     async def _forward(self, lookup: Lookup) -> Event:
         flight = self.launch(lookup)
         lookup.enter(flight, led=True)
+        self._ledger.count("leader", _mode(flight))
         deadline = _Deadline(lookup.request.ask.read_timeout_s)
         stays = False
         try:
             await asyncio.wait({flight.head}, timeout=deadline.left_s())
-            stays = flight.streaming
-            return Event.ANSWERED if stays else await self._outcome(lookup, flight, deadline)
+            stays = flight.streaming and lookup.cursor is not None
+            event = Event.ANSWERED if stays else await self._outcome(lookup, flight, deadline)
         finally:
             if not stays:
                 lookup.leave()
+        return self._assembled(lookup, flight, event) if flight.streaming and not stays else event
+
+    def _assembled(self, lookup: Lookup, flight: Flight, event: Event) -> Event:
+        """What a leader who asked for JSON gets of the stream that a rule made of its call."""
+        landing = lookup.landing
+        if flight.released:
+            return self._start_anew(lookup)
+        if landing is None or landing.entry is None or event is Event.FAILED_STALE:
+            return event
+        lookup.rendering = render(landing.entry, lookup.keyed.shape, free=False)
+        return event if lookup.rendering is not None else self._unwritten(lookup, landing)
 
     async def _follow(self, lookup: Lookup) -> Event:
         flight = lookup.flight
@@ -282,7 +288,7 @@ class Driver:
         """What the leader's outcome means to a follower."""
         landing = lookup.landing
         if landing is None:
-            if flight.generation == 0 == lookup.generation and not lookup.timed_out:
+            if flight.course.generation == 0 == lookup.generation and not lookup.timed_out:
                 lookup.generation = 1
                 return self._start_anew(lookup)
             return event
@@ -361,13 +367,17 @@ def stands_in(failure: BaseException | None, status: int | None) -> bool:
     return isinstance(failure, (OriginError, OSError))
 
 
+def _mode(flight: Flight) -> str:
+    """The word of counters."""
+    return "stream" if flight.name.stream else "json"
+
+
 def _may_follow(lookup: Lookup, flight: Flight) -> bool:
     """Whether credential and shape allow it; what the origin leaves out is known when it has been asked."""
     call = lookup.keyed.call
     needs_usage = call.include_usage or not call.stream
-    return (flight.counts_tokens or not needs_usage) and (
-        not lookup.terms.own_leader or _same_credential(lookup, flight)
-    )
+    own = lookup.terms.own_leader or not flight.course.shared
+    return (flight.counts_tokens or not needs_usage) and (not own or _same_credential(lookup, flight))
 
 
 def _same_credential(lookup: Lookup, flight: Flight) -> bool:

@@ -15,7 +15,7 @@ from tiered_cache.core.rules import BEFORE_THE_ANSWER, Gives, Rule
 from tiered_cache.core.variants import FEWEST, MOST
 from tiered_cache.errors import ConfigError
 
-_SECONDS = ("fresh_s", "max_fresh_s", "stale_while_revalidate_s", "stale_if_error_s")
+_SECONDS = ("fresh_s", "max_fresh_s", "stale_while_revalidate_s", "stale_if_error_s", "linger_s")
 
 
 def check_rules(rules: tuple[Rule, ...]) -> None:

@@ -12,8 +12,8 @@ from tiered_cache.core.machine import State
 from tiered_cache.core.variants import Place, choose, replaced
 from tiered_cache.core.vocabulary import CacheKey, Keyed, Request
 from tiered_cache.engine.flight import Flight, Flights, followable
-from tiered_cache.engine.lookup import Terms
 from tiered_cache.engine.store import Met, Store, Unfit
+from tiered_cache.engine.terms import Terms
 
 _ROUNDS = 10_000
 """Calls whose turn is remembered; a forgotten one begins its round anew."""

@@ -49,7 +49,9 @@ class Gateway:
         self._date = HttpDate()
         self._exchanges = Exchanges(self._date)
         latencies = self._exchanges.latencies
-        self._metrics = Metrics(cache.ledger, cache.health, latencies) if config.metrics else None
+        self._metrics = (
+            Metrics(cache.ledger, cache.health, latencies, cache.traffic) if config.metrics else None
+        )
         self._endpoints = {PREFIX + endpoint: endpoint for endpoint in CACHEABLE_ENDPOINTS}
         self._limit_bytes = config.body_limit_bytes
         self._keep_bytes = config.cache.max_body_bytes

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from tiered_cache.core.vocabulary import Outcome
+from tiered_cache.engine.flight import Traffic
 from tiered_cache.engine.ledger import Ledger, LedgerRow
 from tiered_cache.errors import MissingExtraError
 from tiered_cache.tiers.guard import TierHealth
@@ -90,14 +91,20 @@ class Metrics(Collector):
         ledger: sums and counters.
         health: the tiers' state, asked at each scrape.
         latencies: of this process' answers.
+        traffic: the flights under way, asked at each scrape.
     """
 
     def __init__(
-        self, ledger: Ledger, health: Callable[[], Iterable[TierHealth]], latencies: Latencies
+        self,
+        ledger: Ledger,
+        health: Callable[[], Iterable[TierHealth]],
+        latencies: Latencies,
+        traffic: Callable[[], Traffic],
     ) -> None:
         self._ledger = ledger
         self._health = health
         self._latencies = latencies
+        self._traffic = traffic
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -114,6 +121,7 @@ class Metrics(Collector):
         yield from row_families(self._ledger.rows())
         yield from event_families(self._ledger.counts)
         yield from self._spending()
+        yield from traffic_families(self._traffic())
         yield from tier_families(tuple(self._health()))
         yield latency_family(self._latencies.by_outcome)
 
@@ -184,6 +192,20 @@ def event_families(counts: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
             family = families[name] = CounterMetricFamily(metric, f"Events: {name}.", labels=("reason",))
         family.add_metric((word,), count)
     yield from families.values()
+
+
+def traffic_families(traffic: Traffic) -> Iterator[Metric]:
+    """Flights under way and their callers."""
+    flights = GaugeMetricFamily(
+        "tiered_cache_flights", "Calls to the origin under way, by their callers.", labels=("state",)
+    )
+    flights.add_metric(("awaited",), traffic.flights - traffic.lingering)
+    flights.add_metric(("lingering",), traffic.lingering)
+    yield flights
+    text = "Calls that wait for a flight or read its stream."
+    yield GaugeMetricFamily("tiered_cache_flight_callers", text, value=traffic.callers)
+    streams = "Flights whose stream has begun."
+    yield GaugeMetricFamily("tiered_cache_flight_streams", streams, value=traffic.streams)
 
 
 def tier_families(tiers: Sequence[TierHealth]) -> Iterator[Metric]:

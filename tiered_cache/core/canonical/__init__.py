@@ -4,7 +4,7 @@ from tiered_cache.core.canonical.chat import canonical_chat
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
 from tiered_cache.core.canonical.completions import ENDPOINT as _COMPLETIONS
 from tiered_cache.core.canonical.completions import canonical_completions
-from tiered_cache.core.canonical.edits import USAGE_ON_REQUEST, with_usage_requested
+from tiered_cache.core.canonical.edits import USAGE_ON_REQUEST, with_stream_requested, with_usage_requested
 from tiered_cache.core.canonical.embeddings import ENDPOINT as _EMBEDDINGS
 from tiered_cache.core.canonical.embeddings import canonical_embeddings
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
@@ -29,6 +29,7 @@ __all__ = [
     "KeyOptions",
     "ToolMemo",
     "canonicalise",
+    "with_stream_requested",
     "with_usage_requested",
 ]
 

@@ -42,3 +42,10 @@ def _insert_first(raw: bytes) -> bytes:
     begin = raw.index(b"{") + 1
     comma = b"" if raw[begin:].lstrip()[:1] == b"}" else b","
     return b'%b"stream_options":{"include_usage":true}%b%b' % (raw[:begin], comma, raw[begin:])
+
+
+def with_stream_requested(raw: bytes) -> bytes:
+    """The body with `stream` true, the raw text of everything else kept. `raw`: a body that has a key."""
+    members = _MEMBERS.decode(raw)
+    members["stream"] = msgspec.Raw(b"true")
+    return _ENCODE(members)
