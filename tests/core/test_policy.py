@@ -79,7 +79,7 @@ def test_functions_of_their_input_live_30_days(profile, endpoint):
 
 
 def test_a_call_that_no_row_covers_is_neither_stored_nor_collapsed():
-    call = chat(Determinism.DETERMINISTIC, endpoint="images/generations")
+    call = chat(Determinism.DETERMINISTIC, endpoint="images/edits")
     assert plan(BALANCED, call) == Plan(False, False, "unlisted", "policy")
     assert windows(BALANCED, call) == (0, 0)
 

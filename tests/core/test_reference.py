@@ -18,6 +18,7 @@ from tests.properties.messages_strategies import bodies as messages_bodies
 from tests.properties.responses_strategies import bodies as responses_bodies
 from tests.properties.strategies import chat_bodies
 from tests.properties.test_completions_laws import bodies as completions_bodies
+from tests.properties.test_images_laws import bodies as images_bodies
 from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
 
 NODE = shutil.which("node")
@@ -39,6 +40,7 @@ BODIES = {
     "chat/completions": chat_bodies,
     "completions": completions_bodies,
     "embeddings": embeddings_bodies,
+    "images/generations": images_bodies,
     "messages": messages_bodies,
     "moderations": moderations_bodies,
     "rerank": rerank_bodies,

@@ -116,7 +116,7 @@ def test_a_rule_may_have_samples_stored_and_shared():
 
 
 def test_a_route_that_no_row_knows_is_the_rules():
-    call = chat(Determinism.DETERMINISTIC, endpoint="images/generations")
+    call = chat(Determinism.DETERMINISTIC, endpoint="images/edits")
     assert plan(ruled(rule()), call) == Plan(True, False, "r", None, Gives(fresh_s=5.0))
     assert plan(ruled(rule(gives=Gives(collapse=True))), call).detail == "policy"
 

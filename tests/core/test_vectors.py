@@ -86,6 +86,19 @@ NOT_YET = frozenset({"embeddings", "messages", "moderations", "rerank", "respons
 """Dialects of which not every row is in a vector; a row that is dropped there may go unnoticed here."""
 
 _WALKED = "is walked by code of its own, which checks its type first"
+_WITHOUT_MESSAGES = {
+    "ELISIONS with requesty": "REQUESTY_EMPTY says it already",
+    "BODY_FIELDS without model": "every body's model is checked before the table is asked",
+    "BODY_FIELDS model: with bool": "the same",
+    "BODY_FIELDS model: with int": "the same",
+    "BODY_FIELDS model: with float": "the same",
+    "BODY_FIELDS model: with list": "the same",
+    "BODY_FIELDS model: with dict": "the same",
+    "BODY_FIELDS requesty: exact False -> True": _WALKED,
+    "BODY_FIELDS models: exact False -> True": "it holds texts alone",
+    "SEARCH_TOOL_PREFIXES without google_search": "a call with tools bypasses, whatever they are",
+    "SEARCH_TOOL_PREFIXES without web_search": "the same",
+}
 EQUIVALENT = {
     "chat/completions": {
         "ELISIONS with requesty": "REQUESTY_EMPTY says it already",
@@ -118,19 +131,14 @@ EQUIVALENT = {
         "IMAGE_DETAIL messages[].content[].image_url.detail: with_tools": "the walk over parts reads prefixes alone",
     },
     "completions": {
-        "ELISIONS with requesty": "REQUESTY_EMPTY says it already",
+        **_WITHOUT_MESSAGES,
         "ELISIONS with response_format": "an empty one is refused",
-        "BODY_FIELDS without model": "every body's model is checked before the table is asked",
-        "BODY_FIELDS model: with bool": "the same",
-        "BODY_FIELDS model: with int": "the same",
-        "BODY_FIELDS model: with float": "the same",
-        "BODY_FIELDS model: with list": "the same",
-        "BODY_FIELDS model: with dict": "the same",
-        "BODY_FIELDS requesty: exact False -> True": _WALKED,
-        "BODY_FIELDS models: exact False -> True": "it holds texts alone",
         "BODY_FIELDS stop: exact False -> True": "it holds texts alone",
-        "SEARCH_TOOL_PREFIXES without google_search": "a call with tools bypasses, whatever they are",
-        "SEARCH_TOOL_PREFIXES without web_search": "the same",
+    },
+    "images/generations": {
+        **_WITHOUT_MESSAGES,
+        "BODY_FIELDS prompt: null refused -> absent": "no prompt is refused too",
+        "BODY_FIELDS prompt: null refused -> value": "the same",
     },
 }
 """Mutations that no call can tell, each with its reason; a mutation that stands here and is noticed fails too."""

@@ -127,7 +127,16 @@ class Source:
 
 
 REASONING = {
-    *("_bypass", "bypass_of", "bypass_told", "_forbidden", "_judge", "_judge_moderation", "_judge_ranking"),
+    *(
+        "_bypass",
+        "bypass_of",
+        "bypass_told",
+        "_forbidden",
+        "_judge",
+        "_judge_images",
+        "_judge_moderation",
+        "_judge_ranking",
+    ),
     *("_lenient_detail", "_problem", "_rule_detail", "why_never", "why_not"),
 }
 """Functions that return a reason word or None."""

@@ -10,6 +10,7 @@ from tiered_cache.core.completions_answers import COMPLETIONS_ANSWERS
 from tiered_cache.core.cuts import Cut
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
+from tiered_cache.core.images_answers import IMAGES_ANSWERS
 from tiered_cache.core.messages_answers import MESSAGES_ANSWERS
 from tiered_cache.core.responses_answers import RESPONSES_ANSWERS
 from tiered_cache.core.sse import Event
@@ -60,6 +61,7 @@ DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
         "embeddings": EMBEDDINGS_ANSWERS,
         "rerank": RERANK_ANSWERS,
         "moderations": MODERATIONS_ANSWERS,
+        "images/generations": IMAGES_ANSWERS,
     }
 )
 """By endpoint: exactly those whose requests have a canonical form."""

@@ -7,16 +7,27 @@ from tiered_cache.core.chat_reading import read_usage
 from tiered_cache.core.content import find_expiry
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.free import without_cost
-from tiered_cache.core.raw_json import NULL, UnreadableError, check, integer, is_object, members, string
+from tiered_cache.core.raw_json import (
+    NULL,
+    UnreadableError,
+    check,
+    integer,
+    is_object,
+    members,
+    members_or_none,
+    string,
+)
 from tiered_cache.core.sse import Event
 from tiered_cache.core.storable import is_first
 from tiered_cache.core.vocabulary import Answer, Call, ContentClass, Entry, Refusal, Shape, Usage
 
 Judge = Callable[[Call, dict[str, bytes]], str | None]
 Render = Callable[[Entry, Shape, bool], bytes | None]
+ReadUsage = Callable[[bytes | None], Usage]
+"""Reads a `usage` object, whatever it is."""
 
 
-def read_flat(call: Call, body: bytes, judge: Judge) -> Answer | Refusal:
+def read_flat(call: Call, body: bytes, judge: Judge, usage_in: ReadUsage = read_usage) -> Answer | Refusal:
     """Judge a whole JSON answer; it is stored byte for byte.
 
     Refused with `bad-json` (no JSON object), `error-body`, or the word that `judge` gives.
@@ -26,7 +37,7 @@ def read_flat(call: Call, body: bytes, judge: Judge) -> Answer | Refusal:
         answer = members(body)
     except UnreadableError:
         return Refusal("bad-json")
-    usage = read_usage(answer.get("usage"))
+    usage = usage_in(answer.get("usage"))
     if answer.get("error", NULL) != NULL:
         return Refusal("error-body", usage)
     detail = judge(call, answer)
@@ -64,16 +75,22 @@ def render_as_it_is(entry: Entry, shape: Shape, free: bool) -> bytes | None:
     return without_cost(entry.body) if free else entry.body
 
 
-def json_only(judge: Judge, render: Render = render_as_it_is) -> AnswerDialect:
+def json_only(
+    judge: Judge, render: Render = render_as_it_is, usage_in: ReadUsage = read_usage
+) -> AnswerDialect:
     """A dialect without streams."""
+
+    def usage_of(texts: Sequence[bytes]) -> Usage:
+        return usage_in(members_or_none(texts[-1]).get("usage")) if texts else Usage()
+
     return AnswerDialect(
-        read_json=lambda call, body: read_flat(call, body, judge),
+        read_json=lambda call, body: read_flat(call, body, judge, usage_in),
         read_stream=_no_stream,
         ends_stream=_never_ends,
         render=render,
         spoken=CHAT_ANSWERS.spoken,
         live=_as_it_comes,
-        usage_of=CHAT_ANSWERS.usage_of,
+        usage_of=usage_of,
         # These endpoints have OpenAI's errors and no streams of their own.
         error_event=CHAT_ANSWERS.error_event,
         write_chunk=CHAT_ANSWERS.write_chunk,

@@ -16,6 +16,9 @@ ENDLESS_S = float(2**31)
 """The longest lifetime that HTTP can say (RFC 9111 §1.2.2), 68 years."""
 
 GENERATION = ("chat/completions", "completions", "messages", "responses")
+SEEDED = (*GENERATION, "images/generations")
+"""Where a seed asks for the same answer again."""
+
 FUNCTIONS = ("embeddings", "rerank", "moderations", "audio/transcriptions", "audio/speech")
 
 
@@ -117,7 +120,7 @@ _EMBEDDINGS = Row(
 _FUNCTIONS = Row(name="function", endpoints=FUNCTIONS, fresh_s=30 * DAY_S, collapse=True)
 _DATED_MODEL = Row(
     name="deterministic-dated",
-    endpoints=GENERATION,
+    endpoints=SEEDED,
     determinism=Determinism.DETERMINISTIC,
     dated=True,
     fresh_s=7 * DAY_S,
@@ -126,7 +129,7 @@ _DATED_MODEL = Row(
 )
 _ALIAS = Row(
     name="deterministic-alias",
-    endpoints=GENERATION,
+    endpoints=SEEDED,
     determinism=Determinism.DETERMINISTIC,
     fresh_s=DAY_S,
     stale_if_error_s=DAY_S,

@@ -25,6 +25,7 @@ from tests.core.vectors.call_parts import (
 from tests.core.vectors.chat_calls import of_chat
 from tests.core.vectors.completions_calls import of_completions
 from tests.core.vectors.flat_calls import of_flat
+from tests.core.vectors.images_calls import of_images
 from tests.core.vectors.json_texts import VALUES
 from tests.core.vectors.messages_calls import of_messages
 from tests.core.vectors.responses_calls import of_responses
@@ -158,7 +159,7 @@ def of_headers(dialect, base):
 def calls():
     """Every call, each only once."""
     made = [row(each["name"], CHAT, each["raw"]) for each in BY_HAND["rows"]]
-    for own in (of_chat, of_completions, of_messages, of_responses, of_flat):
+    for own in (of_chat, of_completions, of_images, of_messages, of_responses, of_flat):
         made += own()
     for dialect in sorted(CACHEABLE_ENDPOINTS):
         base = BASES[dialect]

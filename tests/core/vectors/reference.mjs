@@ -9,13 +9,16 @@ import { readFileSync } from "node:fs";
 import { chat } from "./reference/chat.mjs";
 import { completions } from "./reference/completions.mjs";
 import { embeddings, moderations, rerank } from "./reference/flat.mjs";
+import { images } from "./reference/images.mjs";
 import { keyFields, keyOf, tenantOf } from "./reference/key.mjs";
 import { messages } from "./reference/messages.mjs";
 import { read } from "./reference/reading.mjs";
 import { Bypass, Refused } from "./reference/refusals.mjs";
 import { responses } from "./reference/responses.mjs";
 
-const DIALECTS = { "chat/completions": chat, completions, embeddings, messages, moderations, rerank, responses };
+const DIALECTS = {
+  "chat/completions": chat, completions, embeddings, "images/generations": images, messages, moderations, rerank, responses,
+};
 
 function answer(secret, call) {
   try {

@@ -8,6 +8,8 @@ from tiered_cache.core.canonical.edits import USAGE_ON_REQUEST, with_stream_requ
 from tiered_cache.core.canonical.embeddings import ENDPOINT as _EMBEDDINGS
 from tiered_cache.core.canonical.embeddings import canonical_embeddings
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
+from tiered_cache.core.canonical.images import ENDPOINT as _IMAGES
+from tiered_cache.core.canonical.images import canonical_images
 from tiered_cache.core.canonical.loose import looser
 from tiered_cache.core.canonical.members import Dialect
 from tiered_cache.core.canonical.messages import canonical_messages
@@ -41,6 +43,7 @@ _DIALECTS: dict[str, Dialect] = {
     _EMBEDDINGS: canonical_embeddings,
     _RERANK: canonical_rerank,
     _MODERATIONS: canonical_moderations,
+    _IMAGES: canonical_images,
 }
 
 CACHEABLE_ENDPOINTS: frozenset[str] = frozenset(_DIALECTS)

@@ -14,42 +14,21 @@ from tiered_cache.core.canonical.facts import (
     wants_json,
     wants_usage,
 )
-from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
-from tiered_cache.core.canonical.json_form import write_canonical
-from tiered_cache.core.canonical.members import Requesty, json_dialect, plans, settle_members, settle_stop
+from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
+from tiered_cache.core.canonical.members import settle_stop
 from tiered_cache.core.canonical.router_tables import STATE_FIELDS
-from tiered_cache.core.canonical.tables import Tables
-from tiered_cache.core.canonical.tool_memo import ToolMemo
+from tiered_cache.core.canonical.tabled import Tabled, tabled_dialect
 from tiered_cache.core.vocabulary import Call
 
 ENDPOINT: Final = "completions"
 
-_TABLES = Tables(drops=DROPS, elisions=ELISIONS, own_walk=frozenset({"requesty"}))
-_BODY = plans(BODY_FIELDS, _TABLES)
-_REQUESTY = Requesty(_TABLES)
 _STATE_FIELDS = STATE_FIELDS | NEVER_FIELDS
 _PROMPTS: Final = frozenset({str, list})
 
 
-def _canonical(
-    body: dict[str, Any], model: str, options: KeyOptions, _seen_tools: ToolMemo | None
-) -> Canonical:
-    gone, notes = settle_members(body, _BODY[options.identity_fields], model, 2)
+def _read(body: dict[str, Any], model: str) -> Call:
     if "stop" in body:
         settle_stop(body)
-    call = _read_call(body, model)
-    for name in gone:
-        del body[name]
-    notes += _REQUESTY.settle(body, options)
-    return Canonical(call, write_canonical(body), tuple(notes))
-
-
-def _read_call(body: dict[str, Any], model: str) -> Call:
-    """The facts of a body whose known fields have their types, before anything is dropped from it.
-
-    Raises:
-        UnsafeBodyError: `field-type`, for a member that only the facts read.
-    """
     choices, fallbacks = choices_of(body), fallbacks_of(body)
     return Call(
         endpoint=ENDPOINT,
@@ -82,5 +61,7 @@ def _prompts(prompt: Any) -> int:
     return len(prompt)
 
 
-canonical_completions: Final = json_dialect(_canonical)
+canonical_completions: Final = tabled_dialect(
+    Tabled(fields=BODY_FIELDS, drops=DROPS, elisions=ELISIONS, read=_read)
+)
 """Canonicalises a completions body."""
