@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tiered_cache.core.canonical import Bypass, Canonical, KeyOptions, canonicalise, with_usage_requested
-from tiered_cache.core.canonical.reading import read_object
+from tiered_cache.core.canonical.reading import has_more_values, read_object
 from tiered_cache.errors import RequestError
 
 
@@ -182,3 +184,58 @@ def test_the_edit_keeps_the_canonical_form():
     assert all(isinstance(form, Canonical) for form in forms)
     assert forms[0].text == forms[1].text
     assert [form.call.include_usage for form in forms] == [False, True]
+
+
+def counted(raw: bytes) -> int:
+    """Values of a JSON text, one by one."""
+
+    def values(value) -> int:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return 1 + sum(map(values, inner))
+
+    return values(json.loads(raw))
+
+
+LISTED = st.recursive(
+    st.none() | st.integers() | st.text('"\\,[{}] a'),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text('"\\,[{ab'), inner),
+)
+
+
+@given(LISTED, st.integers(0, 60), st.booleans())
+def test_more_values_than_the_bound_are_seen_and_texts_are_not_values(value, most, spaced):
+    raw = json.dumps(value, indent=1 if spaced else None).encode()
+    values = counted(raw)
+    strings = raw.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"') // 2
+    if has_more_values(raw, most):
+        assert 2 * max(values, strings) > most, "brackets and commas are less than two a value"
+    else:
+        assert values <= most + 1
+
+
+@pytest.mark.parametrize(
+    ("piece", "kept"),
+    [
+        (b"1", False),
+        (b"{}", False),
+        (b"[[[[1]]]]", False),
+        (b'"a"', False),
+        (b'{"a":1}', False),
+        (b'"' + b"1,[{," * 400 + b'"', True),
+        (b'"' + b"\\\\" * 900 + b'\\",' * 400 + b'"', True),
+    ],
+)
+def test_a_body_of_more_values_than_the_bound_is_not_keyed(piece, kept):
+    options = KeyOptions(max_values=400)
+    raw = b'{"model":"a/b","messages":[],"x":[' + b",".join([piece] * (1 if kept else 500)) + b"]}"
+    made = canonicalise("chat/completions", raw, options)
+    assert (made == Bypass("too-many-values")) != kept
+    assert isinstance(canonicalise("chat/completions", raw, KeyOptions()), Canonical)
+
+
+def test_no_value_is_keyed_where_none_may_be():
+    assert canonicalise("embeddings", b'{"model":"a","input":"b"}', KeyOptions(max_values=0)) == Bypass(
+        "too-many-values"
+    )
+    tokens = json.dumps({"model": "a/b", "input": [[1] * 8000] * 37}, separators=(",", ":")).encode()
+    assert isinstance(canonicalise("embeddings", tokens, KeyOptions()), Canonical), "what one call may bring"

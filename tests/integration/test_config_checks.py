@@ -34,6 +34,7 @@ REFUSED = [
     (CacheConfig(memory=MemoryConfig(capacity_bytes=-1)), "memory_capacity_bytes"),
     (disk(capacity_bytes=-1), "disk_capacity_bytes"),
     (CacheConfig(max_body_bytes=-1), "max_body_bytes"),
+    (CacheConfig(max_body_values=-1), "max_body_values"),
     (CacheConfig(max_entry_bytes=-1), "max_entry_bytes"),
     (CacheConfig(pending_writes=-1), "pending_writes"),
     *[(disk(directory), "directory") for directory in ("", " ", "a\0b")],

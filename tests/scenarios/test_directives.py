@@ -143,6 +143,18 @@ async def test_a_body_over_the_limit_goes_through_uncached():
     assert "detail=too-large" in seen.cache_status
 
 
+async def test_a_body_of_too_many_values_goes_through_uncached():
+    """It would hold every other caller of the process up while it is keyed."""
+    many = body(logit_bias={str(number): 1 for number in range(300)})
+    origin = Origin(answer())
+    async with world(max_body_values=250) as w:
+        told = [await w.ask(many, origin) for _ in range(2)]
+        kept = [await w.ask(body("1,2,3" * 300), origin) for _ in range(2)]
+
+    assert told[1].cache_status == "tiered-cache; fwd=bypass; fwd-status=200; detail=too-many-values"
+    assert (kept[1].hit, origin.requests[0].body) == (True, many)
+
+
 @pytest.mark.parametrize("failure", [OriginUnreachableError("x"), OriginTimeoutError("x")])
 async def test_a_stale_answer_stands_in_for_a_failed_origin(failure):
     """SEMANTICS 3: stale-if-error 24 h for temperature 0, on connection errors and time-outs."""

@@ -60,7 +60,9 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
 
 def keyer_of(config: CacheConfig, secret: bytes) -> Keyer:
     """The keyer under this secret, with all that the operator chose about keys."""
-    options = KeyOptions(identity_fields=config.identity_fields, policies=config.policies)
+    options = KeyOptions(
+        identity_fields=config.identity_fields, policies=config.policies, max_values=config.max_body_values
+    )
     return Keyer(secret, options, default_models=config.default_models, rules=config.rules)
 
 

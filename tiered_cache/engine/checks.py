@@ -17,6 +17,7 @@ def check_cache(config: CacheConfig) -> None:
     """Return if the engine can work as configured. Raises ConfigError."""
     _demand_sizes(
         max_body_bytes=config.max_body_bytes,
+        max_body_values=config.max_body_values,
         max_entry_bytes=config.max_entry_bytes,
         pending_writes=config.pending_writes,
         memory_capacity_bytes=config.memory.capacity_bytes,

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct
 
-from tiered_cache.core.canonical.form import PolicyMode
+from tiered_cache.core.canonical.form import MAX_VALUES, PolicyMode
 from tiered_cache.core.rules import Rule
 
 MASK = "***"
@@ -113,6 +113,7 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ignored_directives: of what callers may ask, what counts as not asked.
         tenants: SHA-256 (hex) of a key, without `Bearer `, to the name of its tenant.
         max_body_bytes: larger request bodies are forwarded uncached.
+        max_body_values: request bodies with more JSON values are forwarded uncached.
         max_entry_bytes: larger answers are forwarded, not stored.
         linger_s: how long a call lives on when its last caller has left.
         pending_writes: background writes that may wait; further ones are dropped and counted.
@@ -132,6 +133,7 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     disk: DiskConfig | None = None
     redis: RedisConfig | None = None
     max_body_bytes: int = 32 * 2**20
+    max_body_values: int = MAX_VALUES
     max_entry_bytes: int = 8 * 2**20
     linger_s: float = 15.0
     pending_writes: int = 1000

@@ -64,7 +64,7 @@ def canonicalise(
     Returns:
         the canonical form, whose `call.bypass` may still say that the call is never cached; or why the body
         has none (`route`, `duplicate-key`, `number`, `surrogate`, `utf8`, `control-character`, `nesting`,
-        `field-type`).
+        `field-type`, `too-many-values`).
 
     Raises:
         RequestError: the body is empty or no JSON parser reads it.

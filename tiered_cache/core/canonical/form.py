@@ -17,6 +17,10 @@ PolicyMode: TypeAlias = Literal["pool", "pin", "bypass"]
 """Which calls of one `policy/…` model are equal: all (`pool`), those with equal sticky ids (`pin`), none."""
 
 
+MAX_VALUES = 300_000
+"""As many as one embeddings call of OpenAI may have tokens."""
+
+
 class KeyOptions(Struct, frozen=True, kw_only=True):
     """What an operator may change about the keys of one endpoint; `identity_fields` joins the partition.
 
@@ -26,6 +30,7 @@ class KeyOptions(Struct, frozen=True, kw_only=True):
             chooses a model.
         policies: modes of policies, by the name behind `policy/`; others bypass.
         default_model: what a body without a model asks for; empty where that is not known.
+        max_values: how many JSON values a body may hold; more would keep the event loop.
         rules: those before the answer that may cover a call of this endpoint and tenant, if one of them
             wants looser keys; else empty.
         tenant: for whom they are.
@@ -34,6 +39,7 @@ class KeyOptions(Struct, frozen=True, kw_only=True):
     identity_fields: Literal["drop", "key", "sticky"] = "drop"
     policies: Mapping[str, PolicyMode] = {}
     default_model: str = ""
+    max_values: int = MAX_VALUES
     rules: tuple[Rule, ...] = ()
     tenant: str = ""
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.json_form import settle_member, settle_number
-from tiered_cache.core.canonical.reading import read_object
+from tiered_cache.core.canonical.reading import has_more_values, read_object
 from tiered_cache.core.canonical.router_tables import REQUESTY_EMPTY, REQUESTY_FIELDS
 from tiered_cache.core.canonical.tables import Elision, Field, Tables, leaves_out
 from tiered_cache.core.canonical.tool_memo import ToolMemo
@@ -25,6 +25,8 @@ def json_dialect(settle: Settle) -> Dialect:
     """The dialect of bodies that are JSON objects."""
 
     def canonical(raw: bytes, options: KeyOptions, seen_tools: ToolMemo | None) -> Canonical:
+        if has_more_values(raw, options.max_values):
+            raise UnsafeBodyError("too-many-values")
         body = read_object(raw)
         if options.default_model and _leaves_model_open(body):
             body["model"] = options.default_model

@@ -28,6 +28,23 @@ def exact_float(text: str) -> float:
     return value
 
 
+def has_more_values(raw: bytes, most: int) -> bool:
+    """Whether `raw` holds more JSON values than `most`, told at a small part of what parsing it costs.
+
+    What counts is each comma and each opening bracket outside strings, so no value counts more than twice.
+    More strings than half of `most` are too many as well, names of members included.
+    """
+    # The shortest value takes two bytes: a digit and a comma, or two brackets.
+    if len(raw) <= 2 * most or _opened(raw) <= most:
+        return False
+    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return plain.count(b'"') > most or _opened(b"".join(plain.split(b'"')[::2])) > most
+
+
+def _opened(text: bytes) -> int:
+    return len(text) - len(text.translate(None, b",[{"))
+
+
 _DECODE = msgspec.json.Decoder(float_hook=exact_float).decode
 _ENCODE = msgspec.json.Encoder().encode
 _UNREADABLE: Any = object()
