@@ -9,7 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from tiered_cache.tiers.breaker import Breaker, BreakerConfig
 
-CONFIG = BreakerConfig(failures=3, window=5, forget_s=10.0, cool_down_s=1.0, max_cool_down_s=4.0)
+CONFIG = BreakerConfig(failures=3, window=5, forget_s=10.0, cool_down_s=1.0, max_cool_down_s=4.0, jitter=0.0)
 
 
 def opened(at_s=0.0, config=CONFIG):
@@ -103,6 +103,48 @@ def test_outcomes_of_calls_from_before_the_change_are_ignored(late):
     assert breaker.state == "half-open"
     breaker.succeeded(probe)
     assert breaker.state == "closed"
+
+
+def test_two_time_outs_in_a_row_open_it():
+    breaker = Breaker(CONFIG)
+    breaker.failed(breaker.admit(0.0), 0.025, 0.0)
+    assert (breaker.state, breaker.suspect) == ("closed", True)
+    breaker.failed(breaker.admit(0.025), 0.04, 0.025)
+    assert breaker.state == "open"
+
+
+def test_an_answer_between_two_time_outs_clears_the_suspicion():
+    breaker = Breaker(CONFIG)
+    breaker.failed(breaker.admit(0.0), 0.025, 0.0)
+    breaker.succeeded(breaker.admit(0.03))
+    assert not breaker.suspect
+    breaker.failed(breaker.admit(0.04), 0.065, 0.04)
+    assert breaker.state == "closed"
+
+
+def test_all_that_time_out_together_are_one_time_out():
+    """A process that stalls for a moment finds every lookup late; that says little about the tier."""
+    breaker = Breaker(CONFIG)
+    permits = [breaker.admit(0.001 * number) for number in range(20)]
+    for number, permit in enumerate(permits):
+        breaker.failed(permit, 0.025 + 0.001 * number, 0.001 * number)
+    assert breaker.state == "closed"
+    breaker.failed(breaker.admit(0.05), 0.075, 0.05)
+    assert breaker.state == "open"
+
+
+@pytest.mark.parametrize("draw, rests_s", [(0.0, 0.75), (0.5, 1.0), (0.999, 1.2495)])
+def test_cool_downs_are_spread(draw, rests_s):
+    breaker = Breaker(BreakerConfig(failures=1, cool_down_s=1.0), lambda: draw)
+    breaker.failed(breaker.admit(0.0), 0.0)
+    assert breaker.rests_s(0.0) == pytest.approx(rests_s)
+
+
+def test_a_sign_of_life_ends_the_cool_down():
+    breaker = opened()
+    breaker.hurry(0.5)
+    assert breaker.rests_s(0.5) == 0.0
+    assert breaker.admit(0.5) is not None
 
 
 def test_a_twin_starts_closed_with_the_same_thresholds():

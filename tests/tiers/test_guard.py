@@ -12,7 +12,7 @@ from tiered_cache.tiers.guard import Breaker, BreakerConfig, GuardedTier
 from tiered_cache.tiers.memory import MemoryTier
 
 KEY = sample_key(1)
-CONFIG = BreakerConfig(failures=3, window=5, cool_down_s=1.0)
+CONFIG = BreakerConfig(failures=3, window=5, cool_down_s=1.0, max_cool_down_s=8.0, jitter=0.0)
 DOWN = Fault(error=TierUnavailableError("down"))
 
 
@@ -141,35 +141,117 @@ async def test_an_open_breaker_leaves_the_tier_alone(guarded):
     assert guarded.tier.health().counts == {"unavailable": 3, "open": 1}
 
 
-async def test_one_probe_finds_out_whether_the_tier_is_back(guarded):
+async def let_probe(guarded, seconds=CONFIG.cool_down_s):
+    """Let the cool-down pass, and the guard's own task do what it then does."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    guarded.clock.advance(seconds)
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_probe_that_no_caller_waits_for_finds_out_whether_the_tier_is_back(guarded):
     await guarded.open()
     guarded.chaos.heal()
-    guarded.chaos.script([Fault(delay_s=0.005)])
-    guarded.clock.advance(CONFIG.cool_down_s)
     asked = guarded.chaos.calls["get"]
+    assert await asyncio.gather(*(guarded.tier.get(KEY) for _ in range(20))) == [None] * 20
+    assert guarded.chaos.calls["get"] == asked
 
-    found = await asyncio.gather(*(guarded.tier.get(KEY) for _ in range(20)))
+    await let_probe(guarded)
 
     assert guarded.chaos.calls["get"] == asked + 1
-    assert [one is not None for one in found] == [True] + [False] * 19
     assert guarded.tier.health().state == "closed"
     assert await guarded.tier.get(KEY) is not None
+    assert guarded.clock.sleeping == 0
 
 
-async def test_cancellation_passes_and_a_cancelled_probe_leaves_its_turn(guarded):
+async def test_no_caller_waits_while_a_probe_hangs():
+    guarded = Guarded(read_deadline_s=5.0)
     await guarded.open()
     guarded.chaos.steady(HANG)
-    guarded.clock.advance(CONFIG.cool_down_s)
-    probe = asyncio.create_task(guarded.tier.get(KEY))
-    await asyncio.sleep(0)
+    await let_probe(guarded)
     assert guarded.tier.health().state == "half-open"
-    probe.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await probe
 
+    async with asyncio.timeout(1.0):
+        assert await guarded.tier.get(KEY) is None
+    assert guarded.tier.last_fault == "open"
+    await guarded.tier.close()
+
+
+async def test_failed_probes_are_counted_and_made_more_rarely(guarded):
+    await guarded.open()
+    for seconds in (1.0, 2.0, 4.0):
+        await let_probe(guarded, seconds)
+    assert guarded.tier.health().counts == {"unavailable": 3, "probe-unavailable": 3}
     guarded.chaos.heal()
-    assert await guarded.tier.get(KEY) is not None
+    await let_probe(guarded, 7.9)
+    assert guarded.tier.health().state == "open"
+    await let_probe(guarded, 0.2)
     assert guarded.tier.health().state == "closed"
+
+
+async def test_a_tier_that_hangs_costs_one_deadline_and_a_half_in_all():
+    guarded = Guarded(read_deadline_s=0.04)
+    guarded.chaos.steady(HANG)
+    began_s = asyncio.get_running_loop().time()
+    for _ in range(100):
+        assert await guarded.tier.get(KEY) is None
+    took_s = asyncio.get_running_loop().time() - began_s
+
+    assert guarded.tier.health().counts == {"timeout": 2, "open": 98}
+    assert 0.06 <= took_s < 0.08
+    await guarded.tier.close()
+
+
+async def test_writes_probe_as_soon_as_lookups_are_answered_again(guarded):
+    await guarded.open()
+    for _ in range(CONFIG.failures):
+        await guarded.tier.put(KEY, sample_sealed(KEY))
+    guarded.clock.advance(0.5)
+    assert guarded.tier.health().write_state == "open"
+    guarded.chaos.heal()
+    await let_probe(guarded, 0.5)
+
+    await guarded.tier.put(KEY, sample_sealed(KEY))
+    assert guarded.tier.last_write_fault is None
+    assert guarded.tier.health().write_state == "closed"
+
+
+async def test_a_closed_guard_leaves_no_task(guarded):
+    await guarded.open()
+    await guarded.tier.close()
+    await guarded.tier.get(KEY)
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_used_up_budget_is_no_fault_of_the_tier(guarded):
+    assert await guarded.tier.get(KEY, 0.0) is None
+    assert guarded.tier.last_fault == "budget"
+    guarded.chaos.steady(HANG)
+    for _ in range(5):
+        assert await guarded.tier.get(KEY, 0.001) is None
+        assert guarded.tier.last_fault == "budget"
+    assert guarded.tier.health().state == "closed"
+
+
+async def test_a_budget_that_left_most_of_the_deadline_counts_against_the_tier():
+    guarded = Guarded(read_deadline_s=0.01)
+    guarded.chaos.steady(HANG)
+    for _ in range(2):
+        assert await guarded.tier.get(KEY, 0.0099) is None
+    assert guarded.tier.health().counts == {"timeout": 2}
+    assert guarded.tier.health().state == "open"
+    await guarded.tier.close()
+
+
+async def test_cancellation_passes():
+    guarded = Guarded()
+    guarded.chaos.steady(HANG)
+    lookup = asyncio.create_task(guarded.tier.get(KEY))
+    await asyncio.sleep(0)
+    lookup.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await lookup
 
 
 async def test_cancelling_a_write_passes():
@@ -199,12 +281,9 @@ async def test_a_place_that_takes_no_writes_can_still_be_read(guarded):
 async def test_breaker_changes_are_logged_once_without_keys(guarded, caplog):
     caplog.set_level(logging.WARNING, "tiered_cache.tiers")
     await guarded.open()
-    await guarded.tier.get(KEY)
-    guarded.clock.advance(1.0)
-    await guarded.tier.get(KEY)
+    await let_probe(guarded, 1.0)
     guarded.chaos.heal()
-    guarded.clock.advance(2.0)
-    await guarded.tier.get(KEY)
+    await let_probe(guarded, 2.0)
 
     assert [record.getMessage() for record in caplog.records] == [
         "tier L1 fails and is left alone for a while: TierUnavailableError",

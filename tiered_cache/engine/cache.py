@@ -76,7 +76,14 @@ class Cache:
         self._credentials = Credentials(parts.keyer, config.origin_id, config.tenants)
         self._callers = Callers(self._credentials, config)
         self._background = Background(config.pending_writes)
-        self._store = Store(parts.memory, parts.lower, self._background, self.ledger, parts.clock)
+        self._store = Store(
+            parts.memory,
+            parts.lower,
+            self._background,
+            self.ledger,
+            parts.clock,
+            config.lookup_budget_s,
+        )
         self._flights = Flights()
         most_bytes, clock = config.max_entry_bytes, parts.clock
         judge = Judge(

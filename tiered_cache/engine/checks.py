@@ -24,6 +24,8 @@ def check_cache(config: CacheConfig) -> None:
     )
     if not (math.isfinite(config.linger_s) and config.linger_s >= 0):
         raise ConfigError("linger_s must be a number of seconds, zero or more")
+    if config.lookup_budget_s is not None:
+        demand_seconds(lookup_budget_s=config.lookup_budget_s)
     check_keys(config)
     if config.disk is not None:
         _check_disk(config.disk)

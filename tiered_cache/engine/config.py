@@ -116,6 +116,8 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         max_body_values: request bodies with more JSON values are forwarded uncached.
         max_entry_bytes: larger answers are forwarded, not stored.
         linger_s: how long a call lives on when its last caller has left.
+        lookup_budget_s: what all tiers below memory together may cost one call, a batch included; None is the
+            longest of their read deadlines.
         pending_writes: background writes that may wait; further ones are dropped and counted.
     """
 
@@ -136,4 +138,5 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_body_values: int = MAX_VALUES
     max_entry_bytes: int = 8 * 2**20
     linger_s: float = 15.0
+    lookup_budget_s: float | None = None
     pending_writes: int = 1000

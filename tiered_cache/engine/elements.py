@@ -34,7 +34,7 @@ from tiered_cache.core.vocabulary import (
 from tiered_cache.engine.answering import Answering
 from tiered_cache.engine.flight import Landing
 from tiered_cache.engine.lookup import Driver, Lookup, stands_in
-from tiered_cache.engine.store import Met, Store
+from tiered_cache.engine.store import Met, Store, Unfit
 from tiered_cache.engine.terms import Terms
 
 _AT_ONCE = 32
@@ -52,6 +52,7 @@ class _Batch:
     Attributes:
         found: fresh entries by element.
         stale: those within stale-if-error.
+        fault: why a tier could not say what it holds, as in `L2/timeout`.
     """
 
     def __init__(self, keyed: Keyed, request: Request) -> None:
@@ -59,6 +60,7 @@ class _Batch:
         self.request = request
         self.found: dict[CacheKey, Met] = {}
         self.stale: dict[CacheKey, Met] = {}
+        self.fault: str | None = None
 
     def weigh(self, key: CacheKey, met: Met | None) -> bool:
         """Whether this entry answers the element."""
@@ -142,6 +144,8 @@ class Elements:
         lookup = Lookup(smaller.keyed, smaller.request, origin, terms)
         if batch.found:
             lookup.fwd, lookup.detail = "partial", batch.detail()
+        elif batch.fault is not None:
+            lookup.detail = batch.fault
         state = await self._driver.run(lookup, State.FLIGHT)
         return self._concluded(batch, smaller, lookup, state)
 
@@ -150,18 +154,21 @@ class Elements:
         self._look_nearby(batch)
         if len(self._store.tiers) == 1:
             return
-        missing = batch.missing()
+        missing, until_s = batch.missing(), self._store.budget_ends_s()
         for start in range(0, len(missing), _AT_ONCE):
-            await asyncio.gather(*[self._look_below(batch, key) for key in missing[start : start + _AT_ONCE]])
+            some = missing[start : start + _AT_ONCE]
+            await asyncio.gather(*[self._look_below(batch, key, until_s) for key in some])
         self._look_nearby(batch)
 
     def _look_nearby(self, batch: _Batch) -> None:
         for key in batch.missing():
             batch.weigh(key, self._store.nearby(key))
 
-    async def _look_below(self, batch: _Batch, key: CacheKey) -> None:
-        async for met in self._store.below(key):
-            if batch.weigh(key, met):
+    async def _look_below(self, batch: _Batch, key: CacheKey, until_s: float) -> None:
+        async for met in self._store.below(key, until_s):
+            if isinstance(met, Unfit):
+                batch.fault = met.detail
+            elif batch.weigh(key, met):
                 return
 
     def _smaller(self, batch: _Batch) -> _Smaller | None:

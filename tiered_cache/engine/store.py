@@ -44,7 +44,7 @@ class Met(Struct, frozen=True):
 
 
 class Unfit(Struct, frozen=True):
-    """An entry that cannot be given in the shape that was asked for.
+    """Why a tier has nothing to give: an entry of another shape, or a fault, as in `L2/timeout`.
 
     Attributes:
         detail: reason word for Cache-Status.
@@ -73,6 +73,7 @@ class Store:
         background: where writes run.
         ledger: where dropped writes are counted.
         clock: ages of what is in memory.
+        budget_s: what the lower tiers together may cost one call; None is the longest of their deadlines.
     """
 
     def __init__(
@@ -82,12 +83,15 @@ class Store:
         background: Background,
         ledger: Ledger,
         clock: Clock,
+        budget_s: float | None = None,
     ) -> None:
         self.memory = memory
         self._lower = tuple(lower)
         self._background = background
         self._ledger = ledger
         self._clock = clock
+        longest_s = max((tier.read_deadline_s for tier in self._lower), default=0.0)
+        self._budget_s = longest_s if budget_s is None else budget_s
         self._writing: dict[tuple[str, CacheKey], _Write | None] = {}
 
     async def candidates(self, key: CacheKey, shape: Shape) -> AsyncIterator[Candidate | Unfit]:
@@ -95,17 +99,34 @@ class Store:
         resident = self.memory.find(key)
         if resident is not None:
             yield self.in_memory(key, resident, shape)
-        for depth, tier in enumerate(self._lower):
-            found = await tier.get(key)
-            if found is not None:
-                yield self._shaped(key, self._promoted(key, found, depth), shape)
+        until_s = self.budget_ends_s()
+        for depth in range(len(self._lower)):
+            met = await self._met_below(depth, key, until_s)
+            if met is not None:
+                yield met if isinstance(met, Unfit) else self._shaped(key, met, shape)
 
-    async def below(self, key: CacheKey) -> AsyncIterator[Met]:
-        """What each tier below memory holds for `key`, nearest first."""
-        for depth, tier in enumerate(self._lower):
-            found = await tier.get(key)
-            if found is not None:
-                yield self._promoted(key, found, depth)
+    def budget_ends_s(self) -> float:
+        """Until when a call that begins now may wait for the lower tiers, on the monotonic clock."""
+        return self._clock.monotonic() + self._budget_s
+
+    async def below(self, key: CacheKey, until_s: float) -> AsyncIterator[Met | Unfit]:
+        """What each tier below memory holds for `key`, nearest first, and which could not say so.
+
+        Args:
+            key: what is looked up.
+            until_s: end of the call's budget, see `budget_ends_s`.
+        """
+        for depth in range(len(self._lower)):
+            met = await self._met_below(depth, key, until_s)
+            if met is not None:
+                yield met
+
+    async def _met_below(self, depth: int, key: CacheKey, until_s: float) -> Met | Unfit | None:
+        tier = self._lower[depth]
+        found = await tier.get(key, until_s - self._clock.monotonic())
+        if found is not None:
+            return self._promoted(key, found, depth)
+        return None if tier.last_fault is None else Unfit(f"{tier.name}/{tier.last_fault}")
 
     def nearby(self, key: CacheKey) -> Met | None:
         """What memory holds for `key`."""

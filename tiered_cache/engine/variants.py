@@ -126,12 +126,14 @@ class Variants:
             for key in keys
             if self._store.memory.find(key) is None and not self._flights.is_under_way(key)
         ]
-        found = await asyncio.gather(*[self._nearest(key) for key in absent])
+        until_s = self._store.budget_ends_s()
+        found = await asyncio.gather(*[self._nearest(key, until_s) for key in absent])
         return {key: met for key, met in zip(absent, found, strict=True) if met is not None}
 
-    async def _nearest(self, key: CacheKey) -> Met | None:
-        async for met in self._store.below(key):
-            return met
+    async def _nearest(self, key: CacheKey, until_s: float) -> Met | None:
+        async for met in self._store.below(key, until_s):
+            if isinstance(met, Met):
+                return met
         return None
 
     def _place(self, request: Request, view: Keyed, terms: Terms, below: Met | None) -> Place:

@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
 from typing import TypeVar
 
 from msgspec import Struct
@@ -27,8 +28,9 @@ class TierHealth(Struct, frozen=True):
     Attributes:
         state: of the breaker for lookups.
         write_state: of the breaker for everything else.
-        counts: faults so far by reason: `timeout`, `unavailable`, `corrupt`, `error`, and `open` for calls
-            that were not made; those of writes begin with `write-`.
+        counts: faults so far by reason: `timeout`, `unavailable`, `corrupt`, `error`, and for calls that were
+            not made `open`, or `budget` where tiers nearer by had used up the time. Those of writes begin
+            with `write-`, those of probes, for which no caller waits, with `probe-`.
     """
 
     name: str
@@ -43,9 +45,11 @@ class GuardedTier:
     - `get` returns None for every failure; a corrupt entry is removed within the same deadline.
     - `put`, `remove`, `clear` and `close` return whatever happens. Cancellation alone passes through.
     - Lookups and writes have a breaker each: a full or read-only place can still be read.
+    - Of a place that hangs a lookup takes the read deadline, the next one half of it, and then no caller
+      waits any more: a task of the guard's own looks, after each cool-down, whether it answers again.
 
     Args:
-        read_deadline_s: what a lookup may take.
+        read_deadline_s: what a lookup may take; an attribute too.
         write_deadline_s: what a put, a remove or a clear may take.
         breaker: for lookups; writes get its twin.
         clock: what the breakers measure with.
@@ -67,28 +71,38 @@ class GuardedTier:
         self.name = tier.name
         self.last_fault: str | None = None
         self.last_write_fault: str | None = None
+        self.read_deadline_s = read_deadline_s
         self._tier = tier
-        self._read_deadline_s = read_deadline_s
         self._write_deadline_s = write_deadline_s
         self._reads = Breaker() if breaker is None else breaker
         self._writes = self._reads.twin()
+        self._clock = clock
         self._monotonic = clock.monotonic
         self._counts: Counter[str] = Counter()
+        self._probing: asyncio.Task[None] | None = None
+        self._closed = False
 
     def health(self) -> TierHealth:
         """States and counters now."""
         return TierHealth(self.name, self._reads.state, self._writes.state, dict(self._counts))
 
-    async def get(self, key: CacheKey) -> Found | None:
-        """Look `key` up within the deadline; None when absent or for any failure."""
-        permit = self._reads.admit(self._monotonic())
-        if permit is None:
+    async def get(self, key: CacheKey, within_s: float = inf) -> Found | None:
+        """Look `key` up within the deadline and what is left of the caller's; None when absent or failed."""
+        if not self._reads.closed:
             self.last_fault = self._count("open")
             return None
+        if within_s <= 0.0:
+            self.last_fault = self._count("budget")
+            return None
+        own_s = self.read_deadline_s / 2 if self._reads.suspect else self.read_deadline_s
         found, fault = await self._attempt(
-            self._reads, permit, self._read_deadline_s, lambda: self._get_or_discard(key)
+            self._reads,
+            min(own_s, within_s),
+            lambda: self._get_or_discard(key),
+            cut_short=2 * within_s < own_s,
         )
         self.last_fault = None if fault is None else self._count(fault)
+        self._probe_if_open(key)
         return found
 
     async def put(self, key: CacheKey, sealed: Sealed, age_s: float = 0.0) -> None:
@@ -105,7 +119,28 @@ class GuardedTier:
 
     async def close(self) -> None:
         """Release what the tier holds, within the write deadline, whatever the breaker says."""
-        await self._attempt(self._writes.twin(), 0, self._write_deadline_s, self._tier.close)
+        self._closed = True
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait({self._probing})
+        await self._attempt(self._writes.twin(), self._write_deadline_s, self._tier.close)
+
+    def _probe_if_open(self, key: CacheKey) -> None:
+        if self._reads.closed or self._closed:
+            return
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.get_running_loop().create_task(self._probe(key))
+
+    async def _probe(self, key: CacheKey) -> None:
+        """Look up a key that somebody asked for until that is answered."""
+        while not self._reads.closed:
+            await self._clock.sleep(self._reads.rests_s(self._monotonic()))
+            _, fault = await self._attempt(
+                self._reads, self.read_deadline_s, lambda: self._get_or_discard(key)
+            )
+            if fault not in {None, "open"}:  # a timer may wake it a little early
+                self._count(f"probe-{fault}")
+        self._writes.hurry(self._monotonic())
 
     async def _get_or_discard(self, key: CacheKey) -> Found | None:
         try:
@@ -116,11 +151,7 @@ class GuardedTier:
             raise
 
     async def _write(self, call: Callable[[], Awaitable[None]]) -> None:
-        permit = self._writes.admit(self._monotonic())
-        if permit is None:
-            self._end_write("open")
-            return
-        _, fault = await self._attempt(self._writes, permit, self._write_deadline_s, call)
+        _, fault = await self._attempt(self._writes, self._write_deadline_s, call)
         self._end_write(fault)
 
     def _end_write(self, fault: str | None) -> None:
@@ -131,10 +162,16 @@ class GuardedTier:
     async def _attempt(
         self,
         breaker: Breaker,
-        permit: int,
         deadline_s: float,
         call: Callable[[], Awaitable[T]],
+        *,
+        cut_short: bool = False,
     ) -> tuple[T | None, str | None]:
+        """The result, or None and why there is none. A deadline cut by half says nothing of the tier."""
+        began_s = self._monotonic()
+        permit = breaker.admit(began_s)
+        if permit is None:
+            return None, "open"
         try:
             async with asyncio.timeout(deadline_s):
                 value = await call()
@@ -142,8 +179,12 @@ class GuardedTier:
             self._succeeded(breaker, permit)
             return None, "corrupt"
         except Exception as error:  # noqa: BLE001 (the one place where every fault of a tier becomes a miss)
-            self._failed(breaker, permit, error)
-            return None, _reason(error)
+            reason = _reason(error)
+            if reason == "timeout" and cut_short:
+                breaker.abandoned(permit)
+                return None, "budget"
+            self._failed(breaker, permit, error, began_s if reason == "timeout" else None)
+            return None, reason
         except BaseException:
             breaker.abandoned(permit)
             raise
@@ -156,9 +197,9 @@ class GuardedTier:
         if breaker.state != before:
             _log.warning("tier %s answers again", self.name)
 
-    def _failed(self, breaker: Breaker, permit: int, error: Exception) -> None:
+    def _failed(self, breaker: Breaker, permit: int, error: Exception, since_s: float | None) -> None:
         before = breaker.state
-        breaker.failed(permit, self._monotonic())
+        breaker.failed(permit, self._monotonic(), since_s)
         if before == "closed" != breaker.state:
             _log.warning("tier %s fails and is left alone for a while: %s", self.name, type(error).__name__)
 
