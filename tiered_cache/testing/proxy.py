@@ -1,30 +1,43 @@
 """A loopback proxy that breaks the network between a client and a server on demand."""
 
 import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 _CHUNK_BYTES = 65_536
 _LOOPBACK = "127.0.0.1"
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class TcpProxy:
     """Listens on a loopback port and passes bytes to a server, well or badly.
+
+    Attributes and methods switch faults while connections are open; `flow` ends them all.
 
     Args:
         upstream: `(host, port)`, or the path of a Unix socket.
 
     Attributes:
         delay_s: waits so long before each chunk of the server's answer.
+        drip_bytes_per_s: gives answers byte by byte at this rate; None as they come.
         cut_after_bytes: breaks a connection after so many bytes of answers; None never.
+        spoil: what becomes of each chunk of an answer; None leaves it whole. See `flip`.
         connections: how many have been accepted.
     """
 
     def __init__(self, upstream: tuple[str, int] | str) -> None:
         self.delay_s = 0.0
+        self.drip_bytes_per_s: float | None = None
         self.cut_after_bytes: int | None = None
+        self.spoil: Callable[[bytes], bytes] | None = None
         self.connections = 0
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._ended: set[asyncio.StreamWriter] = set()
         self._upstream = upstream
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -42,10 +55,10 @@ class TcpProxy:
         """Where to connect."""
         return _LOOPBACK
 
-    async def start(self) -> None:
-        """Begin, or after `refuse` begin again, to accept connections."""
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        """Begin, or after `refuse` begin again, to accept connections; with `tls` they speak TLS."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._accept, _LOOPBACK, self._port)
+            self._server = await asyncio.start_server(self._accept, _LOOPBACK, self._port, ssl=tls)
             self._port = int(self._server.sockets[0].getsockname()[1])
 
     async def refuse(self) -> None:
@@ -60,9 +73,11 @@ class TcpProxy:
         self._flowing.clear()
 
     def flow(self) -> None:
-        """Pass bytes on again, kept ones first, without delays or cuts."""
+        """Pass bytes on again, kept ones first, whole and at once."""
         self.delay_s = 0.0
+        self.drip_bytes_per_s = None
         self.cut_after_bytes = None
+        self.spoil = None
         self._flowing.set()
 
     async def cut(self) -> None:
@@ -71,6 +86,20 @@ class TcpProxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def reset(self) -> None:
+        """Break every connection now by a TCP reset, as a firewall or a crashed host does."""
+        for client in self._clients:
+            client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            client.transport.abort()
+        await self.cut()
+
+    def half_close(self) -> None:
+        """End the answers of every connection, and still take what clients send."""
+        for client in self._clients:
+            if client.can_write_eof() and not client.is_closing():
+                self._ended.add(client)
+                client.write_eof()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -88,9 +117,15 @@ class TcpProxy:
         self.connections += 1
         task = asyncio.get_running_loop().create_task(self._join(reader, writer))
         self._tasks.add(task)
+        self._clients.add(writer)
         task.add_done_callback(self._tasks.discard)
         # Even a task that is cancelled before its first step leaves no connection open.
-        task.add_done_callback(lambda _: writer.transport.abort())
+        task.add_done_callback(lambda _: self._drop(writer))
+
+    def _drop(self, client: asyncio.StreamWriter) -> None:
+        self._clients.discard(client)
+        self._ended.discard(client)
+        client.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Both directions of one connection; when one ends, both do."""
@@ -124,17 +159,52 @@ class TcpProxy:
     ) -> None:
         passed_bytes = 0
         while chunk := await reader.read(_CHUNK_BYTES):
-            if answers and self.delay_s > 0.0:
+            if not answers:
+                await self._flowing.wait()
+                await _send(writer, chunk)
+                continue
+            if self.delay_s > 0.0:
                 await asyncio.sleep(self.delay_s)
             await self._flowing.wait()
-            cut_at = self.cut_after_bytes if answers else None
-            if cut_at is not None and passed_bytes + len(chunk) > cut_at:
-                writer.write(chunk[: cut_at - passed_bytes])
-                await writer.drain()
+            answer = chunk if self.spoil is None else self.spoil(chunk)
+            kept = self._kept(answer, passed_bytes)
+            await self._answer(writer, kept)
+            passed_bytes += len(kept)
+            if len(kept) < len(answer):
                 return
-            writer.write(chunk)
-            await writer.drain()
-            passed_bytes += len(chunk)
+
+    def _kept(self, answer: bytes, passed_bytes: int) -> bytes:
+        """What is passed on before the connection is cut."""
+        cut_at = self.cut_after_bytes
+        return answer if cut_at is None else answer[: max(0, cut_at - passed_bytes)]
+
+    async def _answer(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
+        left = memoryview(answer)
+        while left and self.drip_bytes_per_s is not None:
+            await asyncio.sleep(1.0 / self.drip_bytes_per_s)
+            await self._unless_ended(writer, bytes(left[:1]))
+            left = left[1:]
+        if left:
+            await self._unless_ended(writer, bytes(left))
+
+    async def _unless_ended(self, writer: asyncio.StreamWriter, part: bytes) -> None:
+        if writer not in self._ended:
+            await _send(writer, part)
+
+
+def flip(at: int, bit: int = 0) -> Callable[[bytes], bytes]:
+    """For `TcpProxy.spoil`: turns one bit of the byte `at` of each chunk, counted modulo its length."""
+
+    def flipped(chunk: bytes) -> bytes:
+        place = at % len(chunk)
+        return chunk[:place] + bytes((chunk[place] ^ 1 << bit,)) + chunk[place + 1 :]
+
+    return flipped
+
+
+async def _send(writer: asyncio.StreamWriter, part: bytes) -> None:
+    writer.write(part)
+    await writer.drain()
 
 
 async def _flush(writer: asyncio.StreamWriter) -> None:
