@@ -17,7 +17,7 @@ from tests.integration.gateway_kit import JSON, KEY, Upstream, answer, ask, chat
 from tiered_cache import testing
 from tiered_cache.core.answers import error_event
 from tiered_cache.core.canonical import json_form, reading
-from tiered_cache.core.canonical.router_tables import STATE_FIELDS
+from tiered_cache.core.canonical.origin_tables import STATE_FIELDS
 from tiered_cache.core.directives import FOREIGN_PREFIXES, KEY_HEADERS
 from tiered_cache.core.eviction import LARGEST_SHARE
 from tiered_cache.core.profiles import PROFILES, Caps, Profile

@@ -33,6 +33,12 @@ MODELS = (
     *("OpenAI/m", "coding/best"),
 )
 TOOL = {"type": "function", "function": {"name": "f"}}
+TOOLS = {
+    "messages": [{"name": "f", "input_schema": {}}],
+    "responses": [{"type": "function", "name": "f"}],
+}
+"""A list of one tool, where it is not chat's."""
+
 SAMPLES = (None, True, False, 0, 1.0, 2.5, "a", "auto", [], ["a"], [1.0], {}, {"b": 1.0, "a": 1})
 """A value of every JSON type, and of every kind of number; objects out of order."""
 

@@ -17,6 +17,7 @@ from tests.core.vectors.call_parts import (
     PLACES,
     SAMPLES,
     TOOL,
+    TOOLS,
     compact,
     raw_of,
     row,
@@ -115,6 +116,7 @@ def of_fields(dialect, base):
 
 def of_elisions(dialect, base):
     """Every default that is said or not, for every prefix of a model, with tools, with other models."""
+    tools = TOOLS.get(dialect, [TOOL])
     for elision in catalogue_of(dialect).elisions:
         if "[]" in elision.path:
             continue
@@ -123,9 +125,9 @@ def of_elisions(dialect, base):
         for model in MODELS:
             yield row(f"{shown}, {model}", dialect, {**said, "model": model})
             if elision.prefixes or elision.with_tools:
-                yield row(f"{shown}, {model}, tools", dialect, {**said, "model": model, "tools": [TOOL]})
-        yield row(f"{shown}, a list of models", dialect, {**said, "tools": [TOOL], "models": [MODEL]})
-        yield row(f"{shown}, models null", dialect, {**said, "tools": [TOOL], "models": None})
+                yield row(f"{shown}, {model}, tools", dialect, {**said, "model": model, "tools": tools})
+        yield row(f"{shown}, a list of models", dialect, {**said, "tools": tools, "models": [MODEL]})
+        yield row(f"{shown}, models null", dialect, {**said, "tools": tools, "models": None})
         yield row(f"{shown}, tools null", dialect, {**said, "tools": None})
 
 

@@ -15,7 +15,23 @@ RESULT = {"type": "tool_result", "tool_use_id": "1"}
 SCHEMA = {"type": "object", "properties": {"b": {"minimum": 1.0}, "a": {"enum": [1, 1.0, "1"]}}}
 CUSTOM = {"name": "f", "input_schema": SCHEMA}
 
+QUIET = (
+    "text",
+    "thinking",
+    "redacted_thinking",
+    "search_result",
+    "tool_use",
+    "tool_result",
+    "server_tool_use",
+    "web_search_tool_result",
+)
+LINKS = [
+    {"type": kind, "text": "", "input": {}, "source": "", "x": "https://h"} for kind in (*QUIET, "other")
+]
+"""Blocks that name a URL, which the origin may fetch in some of them."""
+
 BLOCKS = (
+    *([link] for link in LINKS),
     *([TEXT], [TEXT | MARK], [TEXT | {"cache_control": None}], [TEXT | {"cache_control": "x"}], [TEXT | DEEP]),
     *([TEXT | {"x": 1.0}], [TEXT | {"x": None}], [TEXT, TEXT | MARK], [], ["hi"], [None], [{"text": "hi"}]),
     *([{"type": "text"}], [{"type": "text", "text": None}], [{"type": 1, "text": "hi"}], [{"type": "Text", "text": "hi"}]),

@@ -13,7 +13,12 @@ FUNCTION = {"type": "function", "name": "f", "parameters": SCHEMA}
 CALL = {"type": "function_call", "call_id": "1", "name": "f", "arguments": '{"a": 1}'}
 OUTPUT = {"type": "function_call_output", "call_id": "1"}
 
+READ = ("text", "annotations", "logprobs", "action", "results", "summary", "tools", "other")
+LINKS = [{"type": "other", name: ["https://h"]} for name in READ]
+"""Parts and items that name a URL, which the origin may fetch in some of them."""
+
 CONTENTS = (
+    *([link] for link in LINKS),
     *([TEXT], [TEXT, TEXT], [TEXT | {"x": 1.0}], [TEXT | {"x": None}], [], ["hi"], [None], [{"text": "hi"}], [{"type": "input_text"}]),
     *([{"type": "input_text", "text": None}], [{"type": 1, "text": "hi"}], [{"type": "text", "text": "hi"}], None, 1, {"a": 1}),
     *([{"type": "output_text", "text": "hi"}], [{"type": "output_text"}], [{"type": "refusal", "refusal": "no"}]),
@@ -22,6 +27,7 @@ CONTENTS = (
 )  # fmt: skip
 
 ITEMS = (
+    *LINKS,
     *(SAID, SAID | {"type": "message"}, SAID | {"type": None}, SAID | {"type": "other"}, SAID | {"type": 1}, {"role": "user"}),
     *(SAID | {"id": "1"}, SAID | {"type": "message", "id": "1"}, SAID | {"type": "message", "x": 1.0}, SAID | {"role": None}),
     *(SAID | {"x": {"properties": {"b": 1.0}, "c": 1.0}}, SAID | {"properties": {"b": 1, "a": 1}, "x": 1.0}, {"content": "hi"}),

@@ -12,6 +12,7 @@ from tiered_cache.core.canonical import (
     images_tables,
     messages_tables,
     moderations,
+    origin_tables,
     rerank,
     responses_tables,
     router_tables,
@@ -21,13 +22,13 @@ from tiered_cache.core.canonical.form import kind_of
 from tiered_cache.core.canonical.tables import Drop, Elision, ExecutedBy, Field
 
 TABLES: dict[str, tuple[ModuleType, ...]] = {
-    _CHAT: (chat_tables, router_tables),
-    "completions": (completions_tables, router_tables),
+    _CHAT: (chat_tables, origin_tables, router_tables),
+    "completions": (completions_tables, origin_tables, router_tables),
     embeddings.ENDPOINT: (embeddings, router_tables),
-    "images/generations": (images_tables, router_tables),
-    "messages": (messages_tables, router_tables),
+    "images/generations": (images_tables, origin_tables, router_tables),
+    "messages": (messages_tables, origin_tables, router_tables),
     moderations.ENDPOINT: (moderations, router_tables),
-    "responses": (responses_tables, router_tables),
+    "responses": (responses_tables, origin_tables, router_tables),
     rerank.ENDPOINT: (rerank, router_tables),
 }
 """The modules in which each dialect's rows stand: they hold tables and nothing that is derived from them."""

@@ -15,7 +15,7 @@ from tiered_cache.core.canonical.facts import (
     wants_json,
     wants_usage,
 )
-from tiered_cache.core.canonical.router_tables import SEARCH_FIELDS, STATE_FIELDS
+from tiered_cache.core.canonical.origin_tables import SEARCH_FIELDS, STATE_FIELDS
 from tiered_cache.core.canonical.tool_memo import NO_TOOLS, PlainFacts, ToolFacts, ToolMemo
 from tiered_cache.core.vocabulary import Call
 

@@ -127,3 +127,7 @@ IMAGE_DETAIL: Final = Elision(
 
 CLIENT_TOOLS: Final = frozenset({"function", "custom"})
 """Tool types that the caller executes; their answers are as cacheable as any."""
+
+SEARCH_TOOL_PREFIXES: Final = ("web_search", "google_search")
+"""Tool types, or names of untyped tools, by which the origin searches the web: short-lived. Every other type
+is executed by the origin and bypasses."""

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from tiered_cache.core.canonical.chat_tables import CLIENT_TOOLS, DROPS
+from tiered_cache.core.canonical.chat_tables import CLIENT_TOOLS, DROPS, SEARCH_TOOL_PREFIXES
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
-from tiered_cache.core.canonical.router_tables import SEARCH_TOOL_PREFIXES
 from tiered_cache.core.canonical.tables import Executor
 from tiered_cache.core.canonical.tool_memo import ToolFacts, settle_each, tool_type
 

@@ -16,7 +16,7 @@ from tiered_cache.core.canonical.facts import (
 )
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
 from tiered_cache.core.canonical.members import settle_stop
-from tiered_cache.core.canonical.router_tables import STATE_FIELDS
+from tiered_cache.core.canonical.origin_tables import STATE_FIELDS
 from tiered_cache.core.canonical.tabled import Tabled, tabled_dialect
 from tiered_cache.core.vocabulary import Call
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiered_cache.core.canonical.form import UnsafeBodyError
-from tiered_cache.core.canonical.router_tables import SEARCH_FIELDS, SEARCH_MODELS
+from tiered_cache.core.canonical.origin_tables import SEARCH_FIELDS, SEARCH_MODELS
 from tiered_cache.core.vocabulary import Determinism
 
 _JSON_FORMATS = frozenset({"json_object", "json_schema"})

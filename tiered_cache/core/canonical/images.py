@@ -13,7 +13,7 @@ from tiered_cache.core.canonical.facts import (
 from tiered_cache.core.canonical.flat import names_urls
 from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.images_tables import BODY_FIELDS, DROPS, ELISIONS, NEVER_FIELDS
-from tiered_cache.core.canonical.router_tables import STATE_FIELDS
+from tiered_cache.core.canonical.origin_tables import STATE_FIELDS
 from tiered_cache.core.canonical.tabled import Tabled, tabled_dialect
 from tiered_cache.core.vocabulary import Call, Determinism
 

@@ -2,11 +2,8 @@
 
 from typing import Final
 
-from tiered_cache.core.canonical.router_tables import (
-    PROMPT_CACHING,
-    REQUESTY_DROPS,
-    STATE_FIELDS,
-)
+from tiered_cache.core.canonical.origin_tables import STATE_FIELDS
+from tiered_cache.core.canonical.router_tables import PROMPT_CACHING, REQUESTY_DROPS
 from tiered_cache.core.canonical.tables import (
     ARRAY,
     BOOLEAN,

@@ -11,9 +11,9 @@ from tiered_cache.core.canonical.facts import (
     model_searches,
 )
 from tiered_cache.core.canonical.form import UnsafeBodyError, kind_of
+from tiered_cache.core.canonical.origin_tables import STATE_FIELDS
 from tiered_cache.core.canonical.responses_input import InputFacts
 from tiered_cache.core.canonical.responses_tables import PROMPT_CACHE_STATE
-from tiered_cache.core.canonical.router_tables import STATE_FIELDS
 from tiered_cache.core.canonical.tool_memo import ToolFacts
 from tiered_cache.core.canonical.walk import names_url
 from tiered_cache.core.vocabulary import Call, Determinism
