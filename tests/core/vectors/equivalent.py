@@ -1,8 +1,9 @@
 """Mutations of the tables that no call can tell, each with its reason; one that is noticed may not stand here."""
 
-CHAT, COMPLETIONS, MESSAGES, RESPONSES = "chat/completions", "completions", "messages", "responses"
+CHAT, COMPLETIONS, IMAGES = "chat/completions", "completions", "images/generations"
+MESSAGES, RESPONSES = "messages", "responses"
 FLAT = ("embeddings", "moderations", "rerank")
-GENERATING = (CHAT, COMPLETIONS, MESSAGES, RESPONSES)
+GENERATING = (CHAT, COMPLETIONS, IMAGES, MESSAGES, RESPONSES)
 
 NOT_APPLIED = {
     (MESSAGES, "KEYED_AS_IS"): "a list of what the SDK has, held against it by a test",
@@ -45,6 +46,7 @@ _BY_REASON: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (_REFUSED, (MESSAGES,), tuple(f"BODY_FIELDS output_format: with {kind}" for kind in ("str", "bool", "int", "float", "list"))),
     (_REFUSED, (MESSAGES,), ("ELISIONS with output_format",)),
     (_REFUSED, (COMPLETIONS,), ("ELISIONS with response_format",)),
+    (_REFUSED, (IMAGES,), tuple(f"BODY_FIELDS prompt: {null}" for null in _NULLS)),
     (_REFUSED, ("embeddings", "moderations"), tuple(f"FIELDS input: {null}" for null in _NULLS)),
     (_REFUSED, ("rerank",), tuple(f"FIELDS {name}: {null}" for name in ("query", "documents") for null in _NULLS)),
     (_EXACT, FLAT, ("FIELDS models: exact False -> True", "FIELDS requesty: exact False -> True")),
@@ -54,7 +56,7 @@ _BY_REASON: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (_MARKS, (CHAT, MESSAGES), ("DROPS tools[].cache_control: another kind", "DROPS messages[].content[].cache_control: another kind")),
     (_MARKS, (MESSAGES,), ("DROPS system[].cache_control: another kind",)),
     (_MARKS, (MESSAGES,), ("DROPS messages[].content[].content[].cache_control: another kind",)),
-    (_STATED, (CHAT, COMPLETIONS, MESSAGES), ("ELISIONS with requesty",)),
+    (_STATED, (CHAT, COMPLETIONS, IMAGES, MESSAGES), ("ELISIONS with requesty",)),
     (_STATED, (RESPONSES,), ("ELISIONS without requesty", "ELISIONS requesty: another value")),
     (_STATED, (RESPONSES,), ("ELISIONS requesty: with_tools", "ELISIONS requesty: one provider")),
 )  # fmt: skip

@@ -78,9 +78,11 @@ def _imports(module: str) -> frozenset[str]:
 
 
 def home_of(dialect: str, name: str) -> str:
-    """The module in which a table of a dialect is made."""
-    modules = [module.__name__ for module in TABLES[dialect]]
-    return next(each for each in modules if any(_assigns(node, name) for node in _source(each).body))
+    """The module in which a table of a dialect is made; it may have it from another dialect."""
+    modules = dict.fromkeys(module for own in (dialect, *TABLES) for module in TABLES[own])
+    table = named_tables(dialect)[name]
+    holders = [module.__name__ for module in modules if getattr(module, name, None) is table]
+    return next(each for each in holders if any(_assigns(node, name) for node in _source(each).body))
 
 
 @contextmanager
