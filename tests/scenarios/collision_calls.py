@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.core.embeddings_kit import vector, vectors_of
-from tests.scenarios.world import answer, events
+from tests.scenarios.world import EVENTS, JSON, Stream, answer, events
+from tiered_cache import Request, Response
 
 WORD = re.compile(rb"q[0-9]+z-[a-z]{3}")
 MODEL = "openai/gpt-4o-mini"
@@ -131,9 +132,18 @@ ROUTES = {
 """Routes whose answers are words."""
 
 
-def embeddings_answer(body: bytes, who: str) -> bytes:
-    """The vectors of each input as this caller's origin makes them."""
-    inputs = json.loads(body)["input"]
+def echo(request: Request) -> Response:
+    """The question and who asked it, as JSON or as events; for embeddings the vectors of both."""
+    call, who = json.loads(request.body), dict(request.headers)[b"authorization"].decode()[-3:]
+    if request.endpoint == "embeddings":
+        return Response(200, (JSON,), _embeddings(call["input"], who))
+    route, word = ROUTES[request.endpoint], f"{re.findall(r'q[0-9]+z', request.body.decode())[0]}-{who}"
+    if call.get("stream"):
+        return Response(200, (EVENTS,), Stream([route.events(word)]))
+    return Response(200, (JSON,), route.answer(word))
+
+
+def _embeddings(inputs: list[str], who: str) -> bytes:
     data = [
         {"object": "embedding", "index": at, "embedding": vector(f"{text}-{who}")}
         for at, text in enumerate(inputs)

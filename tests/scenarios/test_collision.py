@@ -1,15 +1,12 @@
 """With the fast hash replaced by a constant nobody ever gets another call's answer (SEMANTICS 1)."""
 
 import asyncio
-import json
 import random
-import re
 
 import pytest
 
-from tests.scenarios.collision_calls import ROUTES, WORD, are_vectors_of, dumps, embeddings_answer
-from tests.scenarios.world import JSON, KEY, OTHER_KEY, Origin, Stream, body, world
-from tiered_cache import Response
+from tests.scenarios.collision_calls import ROUTES, WORD, are_vectors_of, dumps, echo
+from tests.scenarios.world import KEY, OTHER_KEY, Origin, body, world
 from tiered_cache.core import keys
 from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
 from tiered_cache.core.vocabulary import Keyed, Request, Scope
@@ -23,16 +20,6 @@ pytestmark = pytest.mark.usefixtures("no_task_left")
 def one_hash_for_all(monkeypatch):
     monkeypatch.setattr(keys, "xxh3_128_digest", lambda *_: bytes(16))
     monkeypatch.setattr(keys, "xxh3_64_intdigest", lambda *_: 0)
-
-
-def echo(request):
-    """The question and who asked it, as JSON or as events."""
-    call, who = json.loads(request.body), dict(request.headers)[b"authorization"].decode()[-3:]
-    if request.endpoint == "embeddings":
-        return Response(200, (JSON,), embeddings_answer(request.body, who))
-    question = re.findall(r"q[0-9]+z", request.body.decode())[0]
-    route, word = ROUTES[request.endpoint], f"{question}-{who}"
-    return Stream([route.events(word)]) if call.get("stream") else route.answer(word)
 
 
 class Caller:
