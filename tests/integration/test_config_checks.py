@@ -48,6 +48,22 @@ REFUSED = [
     (CacheConfig(policies={"a": "pooled"}), "policies.a: 'pooled'"),
     (CacheConfig(default_models={"chat": "a/b"}), "default_models: 'chat'"),
     (CacheConfig(default_models={"embeddings": ""}), "embeddings must not be empty"),
+    *[
+        (CacheConfig(generic_paths={path: 60}), "below the API base")
+        for path in ("", "/ocr", "ocr/", "a//b", "a/../b", "..", "a?b", "a%2Fb", "a b", "é", "ocr\n")
+    ],
+    *[
+        (CacheConfig(generic_paths={path: 60}), f"{path!r} cannot be told from {route}")
+        for path, route in (
+            ("chat/completions", "chat/completions"),
+            ("completions", "chat/completions"),
+            ("beta/embeddings", "embeddings"),
+            ("generations", "images/generations"),
+            ("audio/speech", "audio/speech"),
+            ("threads/messages", "messages"),
+        )
+    ],
+    *[(CacheConfig(generic_paths={"ocr": value}), "generic_paths.ocr") for value in (*NEVER, 2.0**31 + 1)],
     (CacheConfig(ignored_directives=("no_store",)), "ignored_directives: 'no_store'"),
     *[(CacheConfig(key_headers=(name,)), "key_headers") for name in ("", "a b", "é", "a:", "a\n")],
     *[

@@ -26,8 +26,9 @@ def register(
         "serve",
         help="run the caching gateway in front of an LLM API",
         description=(
-            "Run the gateway: POST /v1/chat/completions, /v1/messages and /v1/responses are answered from "
-            "the cache, everything else under /v1 is sent on. Secrets come from the environment: "
+            "Run the gateway: POST /v1/chat/completions, /v1/messages, /v1/responses and the other inference "
+            "routes are answered from the cache, everything else under /v1 is sent on. "
+            "Secrets come from the environment: "
             "TIERED_CACHE_SECRET (needed with --redis), "
             "REQUESTY_API_KEY (sent upstream instead of the callers' keys)."
         ),

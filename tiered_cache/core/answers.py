@@ -10,6 +10,7 @@ from tiered_cache.core.completions_answers import COMPLETIONS_ANSWERS
 from tiered_cache.core.cuts import Cut
 from tiered_cache.core.dialect import AnswerDialect
 from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
+from tiered_cache.core.generic_answers import GENERIC_ANSWERS
 from tiered_cache.core.images_answers import IMAGES_ANSWERS
 from tiered_cache.core.messages_answers import MESSAGES_ANSWERS
 from tiered_cache.core.responses_answers import RESPONSES_ANSWERS
@@ -64,7 +65,7 @@ DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
         "images/generations": IMAGES_ANSWERS,
     }
 )
-"""By endpoint: exactly those whose requests have a canonical form."""
+"""By endpoint: exactly those whose requests have a form of their own; all others have the generic one."""
 
 
 def refuse_head(call: Call, status: int, headers: Headers) -> Refusal | None:
@@ -81,17 +82,17 @@ def refuse_head(call: Call, status: int, headers: Headers) -> Refusal | None:
 
 def read_json(call: Call, body: bytes) -> Answer | Refusal:
     """Judge a whole answer that is no stream; it is stored byte for byte."""
-    return DIALECTS[call.endpoint].read_json(call, body)
+    return _dialect(call.endpoint).read_json(call, body)
 
 
 def read_stream(call: Call, events: Sequence[Event]) -> Answer | Refusal:
     """Judge a whole stream; it is stored as the origin's events, without what is of one connection."""
-    return DIALECTS[call.endpoint].read_stream(call, events)
+    return _dialect(call.endpoint).read_stream(call, events)
 
 
 def ends_stream(endpoint: str, event: Event) -> bool:
     """Whether a stream is whole with this event."""
-    return DIALECTS[endpoint].ends_stream(event)
+    return _dialect(endpoint).ends_stream(event)
 
 
 def live(endpoint: str, event: Event, *, include_usage: bool, free: bool = False) -> bytes:
@@ -103,24 +104,24 @@ def live(endpoint: str, event: Event, *, include_usage: bool, free: bool = False
         include_usage: this caller asked for the usage chunk.
         free: `usage.cost` becomes 0, as this caller pays nothing.
     """
-    dialect = DIALECTS[endpoint]
+    dialect = _dialect(endpoint)
     piece = dialect.live(event, include_usage)
     return dialect.free(event) if free and piece else piece
 
 
 def opens(endpoint: str, event: Event) -> bool:
     """Whether an event delivers nothing of the answer yet: a comment, a ping, a role."""
-    return DIALECTS[endpoint].opens(event)
+    return _dialect(endpoint).opens(event)
 
 
 def idle(endpoint: str) -> bytes:
     """What fills a silence: a comment, or the ping that readers of the dialect know."""
-    return DIALECTS[endpoint].idle
+    return _dialect(endpoint).idle
 
 
 def spoken(endpoint: str, event: Event) -> int:
     """How many bytes of text an event of a stream adds to the answer; none of what only frames it."""
-    return DIALECTS[endpoint].spoken(event)
+    return _dialect(endpoint).spoken(event)
 
 
 def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None:
@@ -140,8 +141,7 @@ def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None
         for cut in entry.cuts:
             if cut.shape == shape:
                 return Rendering(cut.of(entry.body), content_type, cut.etag)
-    dialect = DIALECTS.get(entry.endpoint)
-    body = None if dialect is None else dialect.render(entry, shape, free)
+    body = _dialect(entry.endpoint).render(entry, shape, free)
     return None if body is None else Rendering(body, content_type, make_etag(body))
 
 
@@ -178,22 +178,26 @@ def error_event(endpoint: str, message: str, code: str) -> bytes:
         message: for a developer; carries nothing of a prompt, an answer or a credential.
         code: stable word.
     """
-    return DIALECTS[endpoint].error_event(message, code)
+    return _dialect(endpoint).error_event(message, code)
 
 
 def write_chunk(endpoint: str, text: bytes, *, survives: bool) -> bytes:
     """A value of a stream as an event; one that does not survive as JSON keeps it from being stored."""
-    return DIALECTS[endpoint].write_chunk(text, survives)
+    return _dialect(endpoint).write_chunk(text, survives)
 
 
 def is_chunk(endpoint: str, event: Event) -> bool:
     """Whether an event is a value for a caller who gets values."""
-    return DIALECTS[endpoint].is_chunk(event)
+    return _dialect(endpoint).is_chunk(event)
 
 
 def closing(endpoint: str) -> bytes:
     """What follows the last chunk of a whole stream."""
-    return DIALECTS[endpoint].closing
+    return _dialect(endpoint).closing
+
+
+def _dialect(endpoint: str) -> AnswerDialect:
+    return DIALECTS.get(endpoint, GENERIC_ANSWERS)
 
 
 def _media_type(value: bytes) -> bytes:

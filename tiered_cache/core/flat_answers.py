@@ -41,10 +41,11 @@ def read_flat(call: Call, body: bytes, judge: Judge, usage_in: ReadUsage = read_
     if answer.get("error", NULL) != NULL:
         return Refusal("error-body", usage)
     detail = judge(call, answer)
-    return _answer(call, body, answer, usage) if detail is None else Refusal(detail, usage)
+    return answer_of(call, body, answer, usage) if detail is None else Refusal(detail, usage)
 
 
-def _answer(call: Call, body: bytes, answer: dict[str, bytes], usage: Usage) -> Answer:
+def answer_of(call: Call, body: bytes, answer: dict[str, bytes], usage: Usage) -> Answer:
+    """What becomes of an answer that may be stored; `answer` are its members."""
     model = string(answer.get("model")) or ""
     expiry = find_expiry(answer.items())
     return Answer(

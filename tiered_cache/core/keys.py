@@ -85,6 +85,9 @@ class Keyer:
         memo_bytes: bound of the memory for bodies seen twice lately, further byte-identical repeats of which
             are not parsed again, and for tool lists (an eighth of it); 0 remembers nothing.
 
+    Attributes:
+        endpoints: paths below the API base whose calls have keys.
+
     Raises:
         ConfigError: the secret is empty.
     """
@@ -102,6 +105,7 @@ class Keyer:
             raise ConfigError("The secret is empty: set TIERED_CACHE_SECRET or the option `secret`.")
         self._secret = secret
         self._options = options
+        self.endpoints = CACHEABLE_ENDPOINTS | options.generic_paths
         self._default_models = default_models
         self._rules = rules
         self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
@@ -124,7 +128,7 @@ class Keyer:
             return _NO_CREDENTIAL
         if ask.bypass is not None:
             return Bypass(ask.bypass)
-        if request.endpoint not in CACHEABLE_ENDPOINTS:
+        if request.endpoint not in self.endpoints:
             return _ROUTE
         names = (request.endpoint, request.query, ask.key_fields, scope.origin_id, scope.tenant)
         lane = self._lanes.get(names)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tiered_cache.core.canonical import KeyOptions
 from tiered_cache.core.keys import Keyer
-from tiered_cache.core.profiles import PROFILES, Profile, unbounded
+from tiered_cache.core.profiles import PROFILES, Profile, Row, unbounded
 from tiered_cache.core.rules import named
 from tiered_cache.engine.checks import check_cache
 from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
@@ -61,15 +61,22 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
 def keyer_of(config: CacheConfig, secret: bytes) -> Keyer:
     """The keyer under this secret, with all that the operator chose about keys."""
     options = KeyOptions(
-        identity_fields=config.identity_fields, policies=config.policies, max_values=config.max_body_values
+        identity_fields=config.identity_fields,
+        policies=config.policies,
+        generic_paths=frozenset(config.generic_paths),
+        max_values=config.max_body_values,
     )
     return Keyer(secret, options, default_models=config.default_models, rules=config.rules)
 
 
 def profile_of(config: CacheConfig) -> Profile:
-    """The lifetime table asked for, with the operator's rules before it."""
+    """The lifetime table asked for, with the operator's paths and rules before it."""
     profile = unbounded() if config.profile == "unbounded" else PROFILES[config.profile]
-    return replace(profile, rules=named(config.rules))
+    paths = [
+        Row(name="generic", endpoints=(path,), fresh_s=fresh_s, collapse=True)
+        for path, fresh_s in config.generic_paths.items()
+    ]
+    return replace(profile, rows=(*paths, *profile.rows), rules=named(config.rules))
 
 
 def _with_whole_path(config: CacheConfig) -> CacheConfig:

@@ -62,6 +62,7 @@ class Cache:
         config: what it was opened with.
         ledger: what was served, saved and spent.
         memory: the L1 tier, for its size.
+        endpoints: paths below the API base whose calls may be cached.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -72,6 +73,7 @@ class Cache:
         self._clock = parts.clock
         self._monotonic = parts.clock.monotonic
         self._keyer = parts.keyer
+        self.endpoints = parts.keyer.endpoints
         self._profile = parts.profile
         self._credentials = Credentials(parts.keyer, config.origin_id, config.tenants)
         self._callers = Callers(self._credentials, config)

@@ -5,6 +5,7 @@ import re
 from typing import get_args
 
 from tiered_cache.engine.config import CacheConfig, Directive, DiskConfig, RedisConfig
+from tiered_cache.engine.path_checks import check_paths
 from tiered_cache.engine.rule_checks import check_models, check_rules
 from tiered_cache.errors import ConfigError
 from tiered_cache.tiers.redis_url import read_redis_url
@@ -43,7 +44,8 @@ def check_keys(config: CacheConfig) -> None:
             known = ", ".join(get_args(Directive))
             raise ConfigError(f"ignored_directives: {directive!r} is none; there are {known}")
     _check_tenants(config.tenants)
-    check_rules(config.rules)
+    check_paths(config.generic_paths)
+    check_rules(config.rules, config.generic_paths)
     check_models(config.policies, config.default_models)
 
 

@@ -112,6 +112,7 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         key_headers: further request header fields that join the key.
         ignored_directives: of what callers may ask, what counts as not asked.
         tenants: SHA-256 (hex) of a key, without `Bearer `, to the name of its tenant.
+        generic_paths: further paths whose JSON answers are stored, each with the seconds that they are fresh.
         max_body_bytes: larger request bodies are forwarded uncached.
         max_body_values: request bodies with more JSON values are forwarded uncached.
         max_entry_bytes: larger answers are forwarded, not stored.
@@ -134,6 +135,7 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     memory: MemoryConfig = MemoryConfig()
     disk: DiskConfig | None = None
     redis: RedisConfig | None = None
+    generic_paths: dict[str, float] = {}
     max_body_bytes: int = 32 * 2**20
     max_body_values: int = MAX_VALUES
     max_entry_bytes: int = 8 * 2**20

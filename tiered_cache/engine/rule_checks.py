@@ -1,6 +1,6 @@
 """Refuses rules that could never do what they say: each complaint names the place and says what to change."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import get_args
 
 import msgspec
@@ -18,15 +18,23 @@ from tiered_cache.errors import ConfigError
 _SECONDS = ("fresh_s", "max_fresh_s", "stale_while_revalidate_s", "stale_if_error_s", "linger_s")
 
 
-def check_rules(rules: tuple[Rule, ...]) -> None:
-    """Return if each rule can have the effect that it names. Raises ConfigError."""
+def check_rules(rules: tuple[Rule, ...], further: Collection[str] = ()) -> None:
+    """Return if each rule can have the effect that it names.
+
+    Args:
+        rules: of the operator.
+        further: endpoints that are cached beside those with a form of their own.
+
+    Raises:
+        ConfigError: one cannot.
+    """
     try:
         # A file is checked as it is read; a value made in Python is not.
         msgspec.convert(msgspec.to_builtins(rules), tuple[Rule, ...])
     except (msgspec.ValidationError, TypeError) as error:
         raise ConfigError(f"rules: {error}") from error
     for place, rule in enumerate(rules):
-        _check_match(rule, f"rules[{place}].match")
+        _check_match(rule, f"rules[{place}].match", further)
         _check_gives(rule.gives, f"rules[{place}].gives")
         _check_times(rule, f"rules[{place}].gives")
 
@@ -45,16 +53,16 @@ def check_models(policies: Mapping[str, str], default_models: Mapping[str, str])
             raise ConfigError(f"default_models: the model of {endpoint} must not be empty")
 
 
-def _check_match(rule: Rule, path: str) -> None:
+def _check_match(rule: Rule, path: str, further: Collection[str]) -> None:
     for endpoint in rule.match.endpoints:
-        _check_endpoint(endpoint, f"{path}.endpoints")
+        _check_endpoint(endpoint, f"{path}.endpoints", further)
     if rule.gives.looser and rule.match.endpoints and PLACES.keys().isdisjoint(rule.match.endpoints):
         raise ConfigError(f"{path}.endpoints: only calls with messages can be looser: {', '.join(PLACES)}")
 
 
-def _check_endpoint(endpoint: str, path: str) -> None:
-    if endpoint not in CACHEABLE_ENDPOINTS:
-        known = ", ".join(sorted(CACHEABLE_ENDPOINTS))
+def _check_endpoint(endpoint: str, path: str, further: Collection[str] = ()) -> None:
+    if endpoint not in CACHEABLE_ENDPOINTS and endpoint not in further:
+        known = ", ".join(sorted({*CACHEABLE_ENDPOINTS, *further}))
         raise ConfigError(f"{path}: {endpoint!r} is no route that is cached; there are {known}")
 
 

@@ -52,7 +52,7 @@ class Gateway:
         self._metrics = (
             Metrics(cache.ledger, cache.health, latencies, cache.traffic) if config.metrics else None
         )
-        self._endpoints = {PREFIX + endpoint: endpoint for endpoint in CACHEABLE_ENDPOINTS}
+        self._endpoints = {PREFIX + endpoint: endpoint for endpoint in cache.endpoints}
         self._limit_bytes = config.body_limit_bytes
         self._keep_bytes = config.cache.max_body_bytes
         limit_bytes = self._keep_bytes if self._limit_bytes is None else self._limit_bytes
@@ -76,7 +76,7 @@ class Gateway:
             if endpoint is not None and http["method"] == "POST":
                 await self._cached(endpoint, http, receive, send)
             else:
-                await self._other(http, receive, send, cacheable=endpoint is not None)
+                await self._other(http, receive, send, cacheable=endpoint in CACHEABLE_ENDPOINTS)
         except RequestError as error:
             headers, began_s = tuple(http["headers"]), time.perf_counter()
             await self._exchanges.refuse(error, headers, Inlet(receive), send, began_s)

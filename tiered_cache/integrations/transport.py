@@ -1,12 +1,11 @@
 """The cache under an SDK's httpx2 client: equal inference calls are answered here, the rest passes by."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
-from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
 from tiered_cache.core.vocabulary import Request, Response, Scope
 from tiered_cache.engine.blocking import BlockingCache
 from tiered_cache.engine.cache import Cache
@@ -89,7 +88,7 @@ class AsyncCacheTransport(httpx2.AsyncBaseTransport):
             httpx2.TransportError: what the network raised, as without the cache.
             CacheClosedError: the cache is closed.
         """
-        endpoint = _endpoint(request)
+        endpoint = _endpoint(request, self._cache.endpoints)
         if endpoint is None:
             return await self._inner.handle_async_request(request)
         call = self._call(endpoint, request, await request.aread())
@@ -258,12 +257,12 @@ async def _close(pieces: AsyncIterator[bytes]) -> None:
         await close()
 
 
-def _endpoint(request: httpx2.Request) -> str | None:
+def _endpoint(request: httpx2.Request, endpoints: Collection[str]) -> str | None:
     """Which inference call this is; None for whatever only passes by."""
     if request.method != "POST" or "content-encoding" in request.headers:
         return None
     path = request.url.raw_path.partition(b"?")[0].decode("ascii")
-    found = [name for name in CACHEABLE_ENDPOINTS if path.endswith(_SUFFIXES.get(name, f"/{name}"))]
+    found = [name for name in endpoints if path.endswith(_SUFFIXES.get(name, f"/{name}"))]
     # `…/chat/completions` ends like the older `…/completions` too.
     return max(found, key=len, default=None)
 

@@ -6,6 +6,9 @@ import json
 
 MODEL = "openai/gpt-4o-mini"
 CHAT = "chat/completions"
+NAMED_PATH = "ocr"
+"""A path that the operator named, for the vectors of the generic form."""
+
 USER = {"role": "user", "content": "hi"}
 BASES = {
     CHAT: {"model": MODEL, "messages": [USER]},

@@ -14,6 +14,7 @@ from tests.core.vectors.call_parts import (
     CHAT,
     MODEL,
     MODELS,
+    NAMED_PATH,
     PLACES,
     SAMPLES,
     TOOL,
@@ -26,6 +27,7 @@ from tests.core.vectors.call_parts import (
 from tests.core.vectors.chat_calls import of_chat
 from tests.core.vectors.completions_calls import of_completions
 from tests.core.vectors.flat_calls import of_flat
+from tests.core.vectors.generic_calls import of_generic
 from tests.core.vectors.images_calls import of_images
 from tests.core.vectors.json_texts import VALUES
 from tests.core.vectors.messages_calls import of_messages
@@ -42,7 +44,8 @@ PUBLISHED = ROOT / "docs" / "reference" / "canonical-vectors.json"
 BY_HAND = json.loads((Path(__file__).parent / "chat_v1.json").read_text(encoding="utf-8"))
 SECRET, TENANT, ORIGIN_ID = BY_HAND["secret"], BY_HAND["tenant"], BY_HAND["origin_id"]
 ABOUT = (
-    "Golden vectors of the canonical form, see canonical-form.md. Defaults of a row: headers [], query '', "
+    "Golden vectors of the canonical form, see canonical-form.md. `ocr` is a path that the operator named. "
+    "Defaults of a row: headers [], query '', "
     "identity_fields 'drop', tenant and origin_id as below. A changed line needs a new KEY_VERSION."
 )
 
@@ -161,7 +164,7 @@ def of_headers(dialect, base):
 def calls():
     """Every call, each only once."""
     made = [row(each["name"], CHAT, each["raw"]) for each in BY_HAND["rows"]]
-    for own in (of_chat, of_completions, of_images, of_messages, of_responses, of_flat):
+    for own in (of_chat, of_completions, of_generic, of_images, of_messages, of_responses, of_flat):
         made += own()
     for dialect in sorted(CACHEABLE_ENDPOINTS):
         base = BASES[dialect]
@@ -182,6 +185,10 @@ def request_of(each) -> Request:
     return Request(each["dialect"], raw_of(each), scope, headers, query, read_ask(headers))
 
 
+def options(identity) -> KeyOptions:
+    return KeyOptions(identity_fields=identity, generic_paths=frozenset({NAMED_PATH}))
+
+
 def result(each, keyers) -> dict:
     """What the library makes of a call."""
     identity = each.get("identity_fields", "drop")
@@ -190,7 +197,7 @@ def result(each, keyers) -> dict:
         keyed = keyers[identity].key(request)
         if isinstance(keyed, Bypass):
             return {"bypass": keyed.detail}
-        form = canonicalise(each["dialect"], request.body, KeyOptions(identity_fields=identity))
+        form = canonicalise(each["dialect"], request.body, options(identity))
         assert isinstance(form, Canonical)
         made = {"canonical": form.text.decode(), "key": key_text(keyed.key)}
         return made | ({"elements": [key_text(key) for key in keyed.elements]} if keyed.elements else {})
@@ -199,10 +206,7 @@ def result(each, keyers) -> dict:
 
 
 def new_keyers() -> dict:
-    return {
-        identity: Keyer(SECRET.encode(), KeyOptions(identity_fields=identity), memo_bytes=0)
-        for identity in ("drop", "key")
-    }
+    return {identity: Keyer(SECRET.encode(), options(identity), memo_bytes=0) for identity in ("drop", "key")}
 
 
 def tenants():

@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { chat } from "./reference/chat.mjs";
 import { completions } from "./reference/completions.mjs";
 import { embeddings, moderations, rerank } from "./reference/flat.mjs";
+import { generic } from "./reference/generic.mjs";
 import { images } from "./reference/images.mjs";
 import { keyFields, keyOf, tenantOf } from "./reference/key.mjs";
 import { messages } from "./reference/messages.mjs";
@@ -18,6 +19,7 @@ import { responses } from "./reference/responses.mjs";
 
 const DIALECTS = {
   "chat/completions": chat, completions, embeddings, "images/generations": images, messages, moderations, rerank, responses,
+  ocr: generic,
 };
 
 function answer(secret, call) {

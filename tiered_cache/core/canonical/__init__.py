@@ -8,6 +8,7 @@ from tiered_cache.core.canonical.edits import USAGE_ON_REQUEST, with_stream_requ
 from tiered_cache.core.canonical.embeddings import ENDPOINT as _EMBEDDINGS
 from tiered_cache.core.canonical.embeddings import canonical_embeddings
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
+from tiered_cache.core.canonical.generic import generic_dialect
 from tiered_cache.core.canonical.images import ENDPOINT as _IMAGES
 from tiered_cache.core.canonical.images import canonical_images
 from tiered_cache.core.canonical.loose import looser
@@ -47,7 +48,7 @@ _DIALECTS: dict[str, Dialect] = {
 }
 
 CACHEABLE_ENDPOINTS: frozenset[str] = frozenset(_DIALECTS)
-"""Paths below the API base whose dialect is known; all others are forwarded untouched."""
+"""Paths below the API base whose dialect is known; all others are forwarded untouched unless named."""
 
 
 def canonicalise(
@@ -70,6 +71,8 @@ def canonicalise(
         RequestError: the body is empty or no JSON parser reads it.
     """
     dialect = _DIALECTS.get(endpoint)
+    if dialect is None and endpoint in options.generic_paths:
+        dialect = generic_dialect(endpoint)
     if dialect is None:
         return Bypass("route")
     try:

@@ -29,6 +29,7 @@ class KeyOptions(Struct, frozen=True, kw_only=True):
             in it, for platforms that use `user` as a session; `sticky` keeps only those by which the router
             chooses a model.
         policies: modes of policies, by the name behind `policy/`; others bypass.
+        generic_paths: endpoints without a dialect of their own whose bodies are keyed whole.
         default_model: what a body without a model asks for; empty where that is not known.
         max_values: how many JSON values a body may hold; more would keep the event loop.
         rules: those before the answer that may cover a call of this endpoint and tenant, if one of them
@@ -42,6 +43,7 @@ class KeyOptions(Struct, frozen=True, kw_only=True):
     max_values: int = MAX_VALUES
     rules: tuple[Rule, ...] = ()
     tenant: str = ""
+    generic_paths: frozenset[str] = frozenset()
 
 
 class Canonical(Struct, frozen=True, gc=False):

@@ -25,9 +25,7 @@ def json_dialect(settle: Settle) -> Dialect:
     """The dialect of bodies that are JSON objects."""
 
     def canonical(raw: bytes, options: KeyOptions, seen_tools: ToolMemo | None) -> Canonical:
-        if has_more_values(raw, options.max_values):
-            raise UnsafeBodyError("too-many-values")
-        body = read_object(raw)
+        body = read_body(raw, options)
         if options.default_model and _leaves_model_open(body):
             body["model"] = options.default_model
         model = body.get("model")
@@ -42,6 +40,18 @@ def json_dialect(settle: Settle) -> Dialect:
             raise
 
     return canonical
+
+
+def read_body(raw: bytes, options: KeyOptions) -> dict[str, Any]:
+    """The object in `raw`, as `read_object` gives it, unless it holds more values than are parsed.
+
+    Raises:
+        RequestError: `raw` is empty, or no JSON parser reads it.
+        UnsafeBodyError: it is not keyed.
+    """
+    if has_more_values(raw, options.max_values):
+        raise UnsafeBodyError("too-many-values")
+    return read_object(raw)
 
 
 def _leaves_model_open(body: dict[str, Any]) -> bool:
