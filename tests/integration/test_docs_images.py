@@ -1,6 +1,5 @@
 """The page of images says what its tables say, and its rule does what it says."""
 
-import json
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import msgspec
 
 from tests.core.test_images import call_of
+from tests.integration.dialect_page import told_defaults, told_drops
+from tests.integration.test_docs_reference import rows
 from tiered_cache.core.canonical.images_tables import DROPS, ELISIONS
 from tiered_cache.core.policy import plan
 from tiered_cache.engine.build import profile_of
@@ -16,26 +17,12 @@ from tiered_cache.gateway.config import GatewayConfig
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "images.md").read_text()
 
 
-def rows(heading: str) -> list[list[str]]:
-    under = re.split(rf"^## {heading}$", PAGE, flags=re.MULTILINE)[1].split("\n## ")[0]
-    lines = [line for line in under.splitlines() if line.startswith("| `")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def code(text: str) -> str:
-    return f"`{text}`"
-
-
 def test_the_drops():
-    assert sorted(rows("Not in the key")) == sorted([code(row.path), row.kind] for row in DROPS)
+    assert sorted(rows(PAGE, "Not in the key")) == sorted(told_drops(DROPS))
 
 
 def test_the_defaults():
-    told = [
-        [code(row.path), code(json.dumps(row.value)), ", ".join(map(code, row.prefixes)) or "all"]
-        for row in ELISIONS
-    ]
-    assert rows("As good as absent") == told
+    assert rows(PAGE, "As good as absent") == told_defaults(ELISIONS)
 
 
 def test_the_rule_keeps_what_no_seed_asks_for():

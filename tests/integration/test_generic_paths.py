@@ -1,73 +1,32 @@
 """Paths that the operator names, through gateway, transport and dict call; the page says what holds."""
 
 import json
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
-import openai
-import pytest
 
-from tests.integration.gateway_kit import JSON, Pieces, Upstream, ask, gateway
+from tests.integration.gateway_kit import JSON, Upstream, ask, gateway
+from tests.integration.sdk_ways import BASE, EVENTS, WAYS, ScriptedOrigin, sdk, through_transport
 from tests.integration.test_docs_reference import blocks
 from tiered_cache import BlockingCache, Cache, CacheConfig
 from tiered_cache.cli.main import main
-from tiered_cache.core.vocabulary import Request, Response, Scope
+from tiered_cache.core.vocabulary import Scope
 from tiered_cache.gateway.config import read_config
-from tiered_cache.integrations.transport import AsyncCacheTransport, CacheTransport
+from tiered_cache.integrations.transport import CacheTransport
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "generic-paths.md").read_text()
 PATHS = {"ocr": 86400.0, "tools/extract": 600.0}
-BASE = "http://gateway.test/v1"
-EVENTS = (b"content-type", b"text/event-stream")
 
 
-class Origin:
+class Origin(ScriptedOrigin):
     """Answers each call with its number; an error where it is asked for one."""
 
-    def __init__(self):
-        self.asked = []
-
-    def answer(self, raw: bytes) -> tuple[tuple[bytes, bytes], bytes]:
-        asked = json.loads(raw)
-        self.asked.append(asked)
+    def reply(self, asked: dict) -> tuple[tuple[bytes, bytes], bytes]:
         if asked.get("stream"):
             return EVENTS, b"data: %d\n\ndata: [DONE]\n\n" % len(self.asked)
         if asked.get("fails"):
             return JSON, b'{"error":"no"}'
         return JSON, json.dumps({"number": len(self.asked), "usage": {"cost": 0.5}}).encode()
-
-    async def handle(self, request: httpx2.Request) -> httpx2.Response:
-        kind, body = self.answer(await request.aread())
-        return httpx2.Response(200, headers=[kind], content=body)
-
-    def give(self, request: Request) -> Response:
-        kind, body = self.answer(request.body)
-        return Response(200, (kind,), Pieces(body) if kind == EVENTS else body)
-
-
-@asynccontextmanager
-async def through_gateway(origin: Origin):
-    async with gateway(Upstream(origin.give), cache={"generic_paths": PATHS}) as app:
-        yield httpx2.AsyncClient(transport=httpx2.ASGITransport(app))
-
-
-@asynccontextmanager
-async def through_transport(origin: Origin):
-    async with Cache.open(CacheConfig(generic_paths=PATHS)) as cache:
-        yield httpx2.AsyncClient(transport=AsyncCacheTransport(cache, httpx2.MockTransport(origin.handle)))
-
-
-WAYS = [pytest.param(through_gateway, id="gateway"), pytest.param(through_transport, id="transport")]
-
-
-@asynccontextmanager
-async def sdk(way, origin: Origin):
-    async with (
-        way(origin) as http,
-        openai.AsyncOpenAI(base_url=BASE, api_key="rqy_one", max_retries=0, http_client=http) as opened,
-    ):
-        yield opened
 
 
 async def post(opened, path, **body):
@@ -75,10 +34,10 @@ async def post(opened, path, **body):
     return answer.headers["cache-status"], answer
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 async def test_equal_calls_are_paid_once(way):
     origin = Origin()
-    async with sdk(way, origin) as opened:
+    async with sdk(way, origin, generic_paths=PATHS) as opened:
         status, first = await post(opened, "/ocr", document="a", pages=[1, 2])
         again, second = await post(opened, "/ocr", pages=[1.0, 2.0], document="a")
         _, other = await post(opened, "/ocr", document="a", pages=[1, 2], user="u")
@@ -89,10 +48,10 @@ async def test_equal_calls_are_paid_once(way):
     assert (first.json()["usage"]["cost"], second.json()["usage"]["cost"]) == (0.5, 0)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 async def test_errors_and_streams_are_passed_on(way):
     origin = Origin()
-    async with sdk(way, origin) as opened:
+    async with sdk(way, origin, generic_paths=PATHS) as opened:
         for _ in range(2):
             status, _ = await post(opened, "/ocr", fails=True)
             assert "detail=error-body" in status or "detail=hit-for-miss" in status
@@ -104,7 +63,7 @@ async def test_errors_and_streams_are_passed_on(way):
 
 async def test_the_transport_looks_at_no_path_that_nobody_named():
     origin = Origin()
-    async with sdk(through_transport, origin) as opened:
+    async with sdk(through_transport, origin, generic_paths=PATHS) as opened:
         for path in ("/ocr/x", "/extract"):
             for _ in range(2):
                 answer = await opened.post(path, body={"a": 1}, cast_to=httpx2.Response)

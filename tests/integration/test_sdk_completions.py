@@ -1,7 +1,6 @@
 """The real OpenAI SDK over completions: through gateway and transport every shape of an entry is one answer."""
 
 import json
-from contextlib import asynccontextmanager
 
 import httpx2
 import openai
@@ -9,27 +8,24 @@ import pytest
 
 from tests.core.chat_kit import compact, stream
 from tests.core.test_completions import LOGPROBS, MODEL, answer, choice, chunk
-from tests.integration.gateway_kit import JSON, Pieces, Upstream, gateway
+from tests.integration.gateway_kit import JSON
+from tests.integration.sdk_ways import BASE, EVENTS, WAYS, ScriptedOrigin, sdk
 from tiered_cache import BlockingCache, Cache
-from tiered_cache.core.vocabulary import Request, Response, Scope
-from tiered_cache.integrations.transport import AsyncCacheTransport, CacheTransport
+from tiered_cache.core.vocabulary import Scope
+from tiered_cache.integrations.transport import CacheTransport
 
-BASE = "http://gateway.test/v1"
-EVENTS = (b"content-type", b"text/event-stream")
 QUESTION = {"model": MODEL, "prompt": "say hi", "temperature": 0}
 VALUE = answer(choice("hello there", logprobs=LOGPROBS))
 
 
-class Origin:
+class Origin(ScriptedOrigin):
     """Completes in the shape that it is asked for, and keeps what it was asked."""
 
     def __init__(self, value=None):
-        self.asked: list[dict] = []
+        super().__init__()
         self.value = VALUE if value is None else value
 
-    def answer(self, raw: bytes) -> tuple[tuple[bytes, bytes], bytes]:
-        asked = json.loads(raw)
-        self.asked.append(asked)
+    def reply(self, asked: dict) -> tuple[tuple[bytes, bytes], bytes]:
         if not asked.get("stream"):
             return JSON, compact(self.value)
         said = []
@@ -38,39 +34,6 @@ class Origin:
             said.append(chunk(one | {"text": one["text"][5:], "logprobs": None}))
         wanted = (asked.get("stream_options") or {}).get("include_usage")
         return EVENTS, stream(*said, *([chunk(usage=self.value["usage"])] if wanted else []))
-
-    async def handle(self, request: httpx2.Request) -> httpx2.Response:
-        kind, body = self.answer(await request.aread())
-        return httpx2.Response(200, headers=[kind], content=body)
-
-    def give(self, request: Request) -> Response:
-        kind, body = self.answer(request.body)
-        pieces = [body[at : at + 100] for at in range(0, len(body), 100)]
-        return Response(200, (kind,), Pieces(*pieces) if kind == EVENTS else body)
-
-
-@asynccontextmanager
-async def through_gateway(origin: Origin):
-    async with gateway(Upstream(origin.give)) as app:
-        yield httpx2.AsyncClient(transport=httpx2.ASGITransport(app))
-
-
-@asynccontextmanager
-async def through_transport(origin: Origin):
-    async with Cache.open() as cache:
-        yield httpx2.AsyncClient(transport=AsyncCacheTransport(cache, httpx2.MockTransport(origin.handle)))
-
-
-WAYS = [pytest.param(through_gateway, id="gateway"), pytest.param(through_transport, id="transport")]
-
-
-@asynccontextmanager
-async def sdk(way, origin: Origin):
-    async with (
-        way(origin) as http,
-        openai.AsyncOpenAI(base_url=BASE, api_key="rqy_one", max_retries=0, http_client=http) as opened,
-    ):
-        yield opened
 
 
 async def by_json(opened, **fields):
@@ -97,7 +60,7 @@ def free(usage):
     return {**usage, "cost": 0}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 @pytest.mark.parametrize("filler", [by_json, by_stream])
 async def test_one_entry_answers_json_and_streams(way, filler):
     origin = Origin()
@@ -110,7 +73,7 @@ async def test_one_entry_answers_json_and_streams(way, filler):
     assert len(origin.asked) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 async def test_a_stream_that_did_not_ask_for_usage_fills_an_entry_that_has_it(way):
     origin = Origin()
     async with sdk(way, origin) as opened:
@@ -119,7 +82,7 @@ async def test_a_stream_that_did_not_ask_for_usage_fills_an_entry_that_has_it(wa
     assert [asked["stream_options"] for asked in origin.asked] == [{"include_usage": True}]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 async def test_prompts_and_choices_come_back_in_order(way):
     value = answer(*(choice(f"number {index}", index) for index in range(4)))
     origin = Origin(value)
@@ -129,7 +92,7 @@ async def test_prompts_and_choices_come_back_in_order(way):
     assert len(origin.asked) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 async def test_other_calls_are_other_calls_and_samples_are_not_kept(way):
     origin = Origin()
     async with sdk(way, origin) as opened:
@@ -147,7 +110,7 @@ async def test_other_calls_are_other_calls_and_samples_are_not_kept(way):
     assert len(origin.asked) == 6
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 async def test_texts_that_were_cut_off_are_asked_for_again(way):
     origin = Origin(answer(choice("hello there", finish="length")))
     async with sdk(way, origin) as opened:

@@ -1,34 +1,22 @@
 """The real OpenAI SDK makes pictures through gateway and transport: those of a seed are paid once."""
 
 import json
-from contextlib import asynccontextmanager
-
-import httpx2
-import openai
-import pytest
 
 from tests.core.chat_kit import compact
 from tests.core.test_images import MODEL, USAGE, answer
-from tests.integration.gateway_kit import JSON, Pieces, Upstream, gateway
+from tests.integration.gateway_kit import JSON
+from tests.integration.sdk_ways import EVENTS, WAYS, ScriptedOrigin, sdk
 from tiered_cache import Cache
-from tiered_cache.core.vocabulary import Request, Response, Scope
-from tiered_cache.integrations.transport import AsyncCacheTransport
+from tiered_cache.core.vocabulary import Scope
 
-BASE = "http://gateway.test/v1"
-EVENTS = (b"content-type", b"text/event-stream")
 QUESTION = {"model": MODEL, "prompt": "a fox", "extra_body": {"seed": 7}}
 DRAWN = {"background": "opaque", "created_at": 1, "output_format": "png", "quality": "low", "size": "auto"}
 
 
-class Origin:
+class Origin(ScriptedOrigin):
     """Draws another picture each time."""
 
-    def __init__(self):
-        self.asked: list[dict] = []
-
-    def answer(self, raw: bytes) -> tuple[tuple[bytes, bytes], bytes]:
-        asked = json.loads(raw)
-        self.asked.append(asked)
+    def reply(self, asked: dict) -> tuple[tuple[bytes, bytes], bytes]:
         picture = {"b64_json": f"picture{len(self.asked)}"}
         if asked.get("stream"):
             kinds = ("partial_image", "completed")
@@ -40,40 +28,8 @@ class Origin:
         whom = {"safety_identifier": asked["safety_identifier"]} if "safety_identifier" in asked else {}
         return JSON, compact(answer(*[picture] * asked.get("n", 1), **whom))
 
-    async def handle(self, request: httpx2.Request) -> httpx2.Response:
-        kind, body = self.answer(await request.aread())
-        return httpx2.Response(200, headers=[kind], content=body)
 
-    def give(self, request: Request) -> Response:
-        kind, body = self.answer(request.body)
-        return Response(200, (kind,), Pieces(body) if kind == EVENTS else body)
-
-
-@asynccontextmanager
-async def through_gateway(origin: Origin):
-    async with gateway(Upstream(origin.give)) as app:
-        yield httpx2.AsyncClient(transport=httpx2.ASGITransport(app))
-
-
-@asynccontextmanager
-async def through_transport(origin: Origin):
-    async with Cache.open() as cache:
-        yield httpx2.AsyncClient(transport=AsyncCacheTransport(cache, httpx2.MockTransport(origin.handle)))
-
-
-WAYS = [pytest.param(through_gateway, id="gateway"), pytest.param(through_transport, id="transport")]
-
-
-@asynccontextmanager
-async def sdk(way, origin: Origin):
-    async with (
-        way(origin) as http,
-        openai.AsyncOpenAI(base_url=BASE, api_key="rqy_one", max_retries=0, http_client=http) as opened,
-    ):
-        yield opened
-
-
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 async def test_a_picture_of_a_seed_is_paid_once_and_names_nobody(way):
     origin = Origin()
     async with sdk(way, origin) as opened:
@@ -90,7 +46,7 @@ async def test_a_picture_of_a_seed_is_paid_once_and_names_nobody(way):
     assert raw.headers["x-tiered-cache-saved-usd"] == "0.02"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 async def test_pictures_without_a_seed_are_made_anew(way):
     origin = Origin()
     async with sdk(way, origin) as opened:
@@ -100,7 +56,7 @@ async def test_pictures_without_a_seed_are_made_anew(way):
             assert "detail=sampled" in raw.headers["cache-status"]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
 async def test_a_stream_of_partial_pictures_is_passed_on_and_never_kept(way):
     origin = Origin()
     async with sdk(way, origin) as opened:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from tests.core.chat_kit import compact, events, stored, stream
 from tests.core.test_completions import CALL, ENDPOINT, answer, choice, chunk
 from tests.properties.completions_meaning import meaning
+from tests.properties.damage import spelled_and_damaged
 from tests.properties.meaning import parse
 from tests.properties.strategies import MODELS, doubles, raw_spellings, scalars, texts, values, whole
 from tiered_cache.core.answers import read_json, read_stream, render
@@ -128,10 +129,7 @@ def test_an_edit_that_changes_the_meaning_changes_the_text(body, edit):
 @settings(max_examples=80)
 def test_a_changed_byte_changes_the_text_exactly_when_it_changes_the_meaning(data, identity):
     body = data.draw(bodies)
-    raw = data.draw(raw_spellings(body)) if data.draw(st.booleans()) else compact(body)
-    at = data.draw(st.integers(0, len(raw) - 1))
-    pieces = [b"", b'"', b"1", b"0", b" ", b".0", b"e1", b"-", b"a", b"\\", b",", b"null", b"true", b"{}"]
-    mutated = raw[:at] + data.draw(st.sampled_from(pieces)) + raw[at + data.draw(st.integers(0, 2)) :]
+    raw, mutated = spelled_and_damaged(data, body)
     try:
         new = form(mutated, identity)
     except RequestError:
