@@ -3,9 +3,9 @@
 from msgspec.structs import replace
 
 from tiered_cache.core.chat_reading import read_usage
-from tiered_cache.core.flat_answers import answer_of, json_only
+from tiered_cache.core.flat_answers import answer_of, json_only, render_as_it_is
 from tiered_cache.core.raw_json import NULL, UnreadableError, check, members_or_none
-from tiered_cache.core.vocabulary import Answer, Call, Refusal
+from tiered_cache.core.vocabulary import Answer, Call, Entry, Refusal, Shape
 
 
 def _read(call: Call, body: bytes) -> Answer | Refusal:
@@ -26,5 +26,10 @@ def _judge_nothing(call: Call, answer: dict[str, bytes]) -> None:
     del call, answer
 
 
-GENERIC_ANSWERS = replace(json_only(_judge_nothing), read_json=_read)
+def _render(entry: Entry, shape: Shape, free: bool) -> bytes | None:
+    """None for a stream too: it may be of a dialect that a later version has."""
+    return render_as_it_is(entry, shape, free) if entry.form == "json" else None
+
+
+GENERIC_ANSWERS = replace(json_only(_judge_nothing, _render), read_json=_read)
 """The answers of every endpoint without a dialect of its own."""
