@@ -95,3 +95,19 @@ def test_nothing_is_written_when_told_so(tmp_path, monkeypatch):
     assert (options.rounds, options.out) == (1, None)
     assert timing.publish(timing.report("demo", ()), options) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_live_benchmark_runs_and_reaches_what_does_not_depend_on_the_machine(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.live.flights", "--short", "--out", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "live.json").read_text())["figures"]
+    assert {value for name, value in figures.items() if name.startswith("upstream calls")} == {1}
+    assert {value for name, value in figures.items() if "flights" in name} == {0}
