@@ -102,6 +102,7 @@ def test_a_short_demonstration_adds_up_and_leaves_nothing(tmp_path):
         "hit; detail=L2",
         "hit; detail=L1",
         "1 call reached the origin",
+        "all read the same text",
         "Where to look next",
     ):
         assert words in output

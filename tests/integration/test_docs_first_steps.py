@@ -136,7 +136,7 @@ def test_the_tutorial_can_be_typed_and_says_what_it_shows(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="the package with Valkey is for Linux")
 def test_what_the_demonstration_shows_is_what_the_page_explains():
     rows = re.findall(r"^\| (`.*?) \| (.*) \|$", PAGE.partition("## 2.")[0], re.MULTILINE)
-    assert len(rows) == 10
+    assert len(rows) == 11
     done = subprocess.run(
         [str(BIN / "tiered-cache"), "demo", "--requests", "60"],
         env=environment(PYTHONIOENCODING="utf-8", PYTHONUTF8="1"),

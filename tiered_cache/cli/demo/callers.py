@@ -29,6 +29,8 @@ class Seen(Struct, frozen=True):
         took_s: until the last byte, with the waits between retries.
         retries: by the SDK, after an error of the origin.
         right: the answer belongs to this very call.
+        first_s: until the first word of a stream; as `took_s` where the answer came whole.
+        text: what the caller read.
     """
 
     call: PlannedCall
@@ -38,6 +40,8 @@ class Seen(Struct, frozen=True):
     took_s: float
     retries: int
     right: bool
+    first_s: float = 0.0
+    text: str = ""
 
 
 class Respelling(httpx2.AsyncBaseTransport):
@@ -81,13 +85,16 @@ class Callers:
         """Make one call; what goes wrong is seen, not raised."""
         began_s = time.perf_counter()
         try:
-            status, retries, text = await self._answer(self._client(node, call.tenant), call)
+            status, retries, words = await self._answer(self._client(node, call.tenant), call)
         except openai.APIError as error:
             return Seen(
                 call, node, "failed", type(error).__name__, time.perf_counter() - began_s, 0, right=False
             )
         took_s = time.perf_counter() - began_s
-        return Seen(call, node, outcome(status), status, took_s, retries, is_answer_to(text, call.body))
+        text = "".join([word for _, word in words])
+        first_s = words[0][0] - began_s if words else took_s
+        right = is_answer_to(text, call.body)
+        return Seen(call, node, outcome(status), status, took_s, retries, right, first_s, text)
 
     async def metrics(self, node: str) -> str:
         """The node's metrics page."""
@@ -107,16 +114,18 @@ class Callers:
             )
         return client
 
-    async def _answer(self, client: openai.AsyncOpenAI, call: PlannedCall) -> tuple[str, int, str]:
-        """Cache-Status, retries, and the text or the tool call's arguments."""
+    async def _answer(
+        self, client: openai.AsyncOpenAI, call: PlannedCall
+    ) -> tuple[str, int, list[tuple[float, str]]]:
+        """Cache-Status, retries, and the parts of the text or of the tool call, with their times."""
         create = cast("Any", client.chat.completions.with_raw_response.create)  # overloads by literal fields
         raw = await create(**call.body, extra_headers={_SPELLING: call.sdk})
         status = raw.headers.get(_CACHE_STATUS, "")
         if call.body.get("stream"):
-            text = await _streamed(raw.parse())
+            words = await _streamed(raw.parse())
         else:
-            text = _spoken(raw.parse().choices[0].message)
-        return status, raw.retries_taken, text
+            words = [(time.perf_counter(), _spoken(raw.parse().choices[0].message))]
+        return status, raw.retries_taken, words
 
 
 def outcome(status: str) -> str:
@@ -130,9 +139,12 @@ def outcome(status: str) -> str:
     return "bypass" if "fwd=bypass" in words else "miss"
 
 
-async def _streamed(stream: Any) -> str:
+async def _streamed(stream: Any) -> list[tuple[float, str]]:
     async with stream:
-        return "".join([_spoken(event.choices[0].delta) async for event in stream if event.choices])
+        said = [
+            (time.perf_counter(), _spoken(event.choices[0].delta)) async for event in stream if event.choices
+        ]
+    return [(at_s, word) for at_s, word in said if word]
 
 
 def _spoken(said: Any) -> str:

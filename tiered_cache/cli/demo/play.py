@@ -10,7 +10,7 @@ from tiered_cache.cli.demo.books import Books, checks, read_books
 from tiered_cache.cli.demo.callers import Callers, Seen
 from tiered_cache.cli.demo.options import Options
 from tiered_cache.cli.demo.report import Facts, Money, Report, Stampede, report
-from tiered_cache.cli.demo.scenes import Line, Traffic, every, one_question, stampede
+from tiered_cache.cli.demo.scenes import JOIN_EVERY_S, Line, Traffic, every, joiners, one_question, stampede
 from tiered_cache.cli.demo.screen import Asked, Screen
 from tiered_cache.cli.demo.stage import Stage
 from tiered_cache.cli.demo.tally import SAVED, Tally
@@ -44,6 +44,7 @@ class Play:
                 await callers.warm_up()
             await self._one_question(callers)
             crowd = await self._stampede(callers)
+            await self._join(callers)
             before = await self._money(callers)
             seconds = await self._send_traffic(callers)
             after, origin = await self._settled(callers)
@@ -72,6 +73,17 @@ class Play:
         found = Stampede(len(crowd), asked, round(max(seen.took_s for seen in crowd) * 1000, 1))
         self._screen.crowd(found)
         return found
+
+    async def _join(self, callers: Callers) -> None:
+        self._screen.scene("Five clients join one generation while it is being written")
+        before = (await self._origin()).chat_calls
+        with self._screen.waiting("five clients are reading"):
+            joined = await joiners(callers)
+        for place, seen in enumerate(joined):
+            self._all.add(seen)
+            self._screen.joined(place * JOIN_EVERY_S, seen)
+        asked = (await self._origin()).chat_calls - before
+        self._screen.read_alike(asked, len({seen.text for seen in joined}))
 
     async def _send_traffic(self, callers: Callers) -> float:
         requests = self._options.requests

@@ -1,4 +1,4 @@
-"""What the callers do on the stage: one question four times, fifty at once, then traffic."""
+"""What the callers do on the stage: one question five times, fifty at once, five by and by, then traffic."""
 
 import asyncio
 import time
@@ -13,6 +13,8 @@ from tiered_cache.cli.demo.callers import Callers, Seen
 from tiered_cache.simulation.workload import PlannedCall
 
 STAMPEDE = 50
+JOINERS = 5
+JOIN_EVERY_S = 0.4
 _IN_FLIGHT = 128
 
 
@@ -56,6 +58,18 @@ async def stampede(callers: Callers) -> list[Seen]:
     """Many callers ask one new question at the same moment, at one node."""
     call = _call(question("What is a stampede? Answer in about 40 words."), "python")
     return await asyncio.gather(*(callers.ask("A", call) for _ in range(STAMPEDE)))
+
+
+async def joiners(callers: Callers) -> list[Seen]:
+    """Callers ask for one stream, one after the other, while it is being written."""
+    body = question("Where do two rivers become one? Answer in about 150 words.")
+    call = _call({**body, "stream": True}, "python")
+
+    async def join(place: int) -> Seen:
+        await asyncio.sleep(place * JOIN_EVERY_S)
+        return await callers.ask("A", call)
+
+    return await asyncio.gather(*map(join, range(JOINERS)))
 
 
 class Traffic:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tiered_cache.cli.demo.books import Books, usd
+from tiered_cache.cli.demo.callers import Seen
 from tiered_cache.cli.demo.final import COLOURS, NAMES, counted, milliseconds
 from tiered_cache.cli.demo.report import HOWS, Stampede
 from tiered_cache.cli.demo.stage import Stage
@@ -117,6 +118,29 @@ class Screen:
                 (once, "bold green" if found.origin_calls == 1 else "bold yellow"),
                 f", {found.callers - found.origin_calls} shared its answer; all done after ",
                 (milliseconds(found.slowest_ms), "bold"),
+            )
+        )
+
+    def joined(self, at_s: float, seen: Seen) -> None:
+        """One client of a stream: when it came, when it had its first words, when it had all."""
+        self.console.print(
+            Text.assemble(
+                f"     after {at_s:.1f} s  first words ",
+                (f"{milliseconds(seen.first_s * 1000):>8}", "bold"),
+                f"  all {milliseconds(seen.took_s * 1000):>8}  ",
+                (NAMES[seen.how], COLOURS[seen.how]),
+            )
+        )
+
+    def read_alike(self, origin_calls: int, texts: int) -> None:
+        """The third scene's outcome."""
+        once = f"{counted(origin_calls, 'generation')} was paid" if origin_calls == 1 else ""
+        alike = "all read the same text" if texts == 1 else f"{texts} texts were read"
+        self.console.print(
+            Text.assemble(
+                "     ",
+                (once or f"{origin_calls} generations were paid", "bold green" if once else "bold yellow"),
+                f", {alike}",
             )
         )
 
