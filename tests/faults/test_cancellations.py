@@ -136,8 +136,15 @@ async def test_cancelled_at_every_step_of_starting_over():
         assert origin.calls == 2, f"after {steps} steps"
 
 
+def held():
+    """How many flights, recordings and places in them there are, those of other tests included."""
+    gc.collect()
+    return sum(isinstance(each, (Flight, Recording, Cursor)) for each in gc.get_objects())
+
+
 async def test_hundreds_of_flights_leave_no_task_no_flight_and_no_buffer():
     """Issue 5: no task, no event and no buffer left."""
+    before = held()
     async with world(linger_s=0) as w:
         for number in range(400):
             origin = Origin(Steps(f"answer {number}"))
@@ -152,6 +159,4 @@ async def test_hundreds_of_flights_leave_no_task_no_flight_and_no_buffer():
         assert w.cache.traffic().flights == 0
         assert not w.cache._flights._air
         del callers, origin
-        gc.collect()
-        left = [each for each in gc.get_objects() if isinstance(each, (Flight, Recording, Cursor))]
-        assert left == []
+        assert held() <= before

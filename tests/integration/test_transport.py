@@ -525,7 +525,7 @@ class TestTimeOuts:
         server.troubles.append(silent)
         async with sdk(cache, server.url) as opened:
             with pytest.raises(openai.APITimeoutError):
-                await ask(opened, temperature=1, timeout=0.3)
+                await ask(opened, extra_headers={"cache-control": "no-store"}, timeout=0.3)
             assert await asyncio.to_thread(server.exchanges[0].gone.wait, 5)
 
     @pytest.mark.parametrize(
