@@ -41,10 +41,10 @@ def content(*parts, model=OPENAI, role="user") -> Canonical:
 
 def test_only_listed_routes_are_keyed():
     routes = {CHAT, "completions", "messages", "responses", "embeddings", "rerank", "moderations"}
-    routes |= {"images/generations"}
+    routes |= {"images/generations", "audio/speech"}
     assert routes == CACHEABLE_ENDPOINTS
     assert canonicalise("chat/completions/", b"{}", KeyOptions()) == Bypass("route")
-    assert canonicalise("audio/speech", b"", KeyOptions()) == Bypass("route")
+    assert canonicalise("audio/translations", b"", KeyOptions()) == Bypass("route")
 
 
 @pytest.mark.parametrize(

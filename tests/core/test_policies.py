@@ -18,6 +18,7 @@ BODIES = {
     "embeddings": {"input": ["a", "b"]},
     "rerank": {"query": "q", "documents": ["a"]},
     "moderations": {"input": "a"},
+    "audio/speech": {"input": "a", "voice": "alloy"},
 }
 MODES = KeyOptions(policies={"fast": "pool", "mine": "pin", "never": "bypass"})
 KEYED = KeyOptions(policies=MODES.policies, identity_fields="key")

@@ -13,7 +13,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests.core.vectors.call_parts import NAMED_PATH, raw_of
 from tests.core.vectors.make_vectors import ORIGIN_ID, PUBLISHED, SECRET, TENANT, new_keyers, result
 from tests.core.vectors.spelling import damaged, spelled
-from tests.properties.flat_strategies import embeddings_bodies, moderations_bodies, rerank_bodies
+from tests.properties.flat_strategies import (
+    embeddings_bodies,
+    moderations_bodies,
+    rerank_bodies,
+    speech_bodies,
+)
 from tests.properties.messages_strategies import bodies as messages_bodies
 from tests.properties.responses_strategies import bodies as responses_bodies
 from tests.properties.strategies import chat_bodies
@@ -37,6 +42,7 @@ def stateless(body: dict) -> dict:
 
 
 BODIES = {
+    "audio/speech": speech_bodies,
     "chat/completions": chat_bodies,
     "completions": completions_bodies,
     "embeddings": embeddings_bodies,

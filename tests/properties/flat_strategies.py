@@ -1,4 +1,4 @@
-"""Hypothesis strategies for bodies of embeddings, rerank and moderations."""
+"""Hypothesis strategies for bodies of embeddings, rerank, moderations and speech."""
 
 from hypothesis import strategies as st
 
@@ -47,3 +47,13 @@ moderations_bodies = st.fixed_dictionaries(
     {"model": st.sampled_from(MODELS), "input": texts | st.lists(texts, min_size=1, max_size=3) | st.lists(parts, min_size=1, max_size=2)},
     optional=shared,
 )  # fmt: skip
+speech_bodies = st.fixed_dictionaries(
+    {"model": st.sampled_from(MODELS), "input": texts, "voice": texts | st.fixed_dictionaries({"id": texts})},
+    optional={
+        "instructions": texts,
+        "response_format": st.sampled_from(["mp3", "wav"]),
+        "speed": doubles | st.sampled_from([1, 2.0]),
+        "stream_format": st.sampled_from(["sse", "audio", None]),
+        **shared,
+    },
+)

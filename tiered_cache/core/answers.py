@@ -14,6 +14,8 @@ from tiered_cache.core.generic_answers import GENERIC_ANSWERS
 from tiered_cache.core.images_answers import IMAGES_ANSWERS
 from tiered_cache.core.messages_answers import MESSAGES_ANSWERS
 from tiered_cache.core.responses_answers import RESPONSES_ANSWERS
+from tiered_cache.core.shapes import form_of
+from tiered_cache.core.speech_answers import SPEECH_ANSWERS, is_recording
 from tiered_cache.core.sse import Event
 from tiered_cache.core.stored_fields import stored_headers
 from tiered_cache.core.validators import make_etag
@@ -27,8 +29,8 @@ from tiered_cache.core.vocabulary import (
     Rendering,
     Shape,
     Usage,
-    form_of,
 )
+from tiered_cache.errors import OriginCutError
 
 __all__ = [
     "closing",
@@ -36,6 +38,7 @@ __all__ = [
     "error_event",
     "idle",
     "is_chunk",
+    "is_live",
     "live",
     "opens",
     "read_json",
@@ -63,21 +66,31 @@ DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
         "rerank": RERANK_ANSWERS,
         "moderations": MODERATIONS_ANSWERS,
         "images/generations": IMAGES_ANSWERS,
+        "audio/speech": SPEECH_ANSWERS,
     }
 )
 """By endpoint: exactly those whose requests have a form of their own; all others have the generic one."""
 
 
 def refuse_head(call: Call, status: int, headers: Headers) -> Refusal | None:
-    """What a head already forbids: `status` unless 200, `media-type` unless JSON or a stream asked for.
+    """What a head already forbids: `status` unless 200, `media-type` unless what was asked for.
 
     The body is judged when it is whole.
     """
     if status != 200:
         return Refusal("status")
     stated = {_media_type(value) for name, value in headers if name == b"content-type"}
+    if call.binary:
+        return None if len(stated) == 1 and all(map(is_recording, stated)) else Refusal("media-type")
     wanted = {_JSON, _SSE} if call.stream else {_JSON}
     return None if len(stated) == 1 and stated <= wanted else Refusal("media-type")
+
+
+def is_live(call: Call, status: int, content_type: bytes) -> bool:
+    """Whether an answer is passed on as it comes, whatever letters its media type is written in."""
+    media_type = _media_type(content_type)
+    kind = is_recording(media_type) if call.binary else media_type == _SSE
+    return call.stream and status == 200 and kind
 
 
 def read_json(call: Call, body: bytes) -> Answer | Refusal:
@@ -136,7 +149,7 @@ def render(entry: Entry, shape: Shape, *, free: bool = True) -> Rendering | None
         shape: what the caller asked for.
         free: `usage.cost` becomes 0, as this caller pays nothing.
     """
-    content_type = _JSON if form_of(shape) == "json" else _SSE_FIELD
+    content_type = _content_type(entry, shape)
     if free:
         for cut in entry.cuts:
             if cut.shape == shape:
@@ -177,8 +190,14 @@ def error_event(endpoint: str, message: str, code: str) -> bytes:
         endpoint: whose dialect the stream is in.
         message: for a developer; carries nothing of a prompt, an answer or a credential.
         code: stable word.
+
+    Raises:
+        OriginCutError: no event says so in this dialect, the connection must not end well.
     """
-    return _dialect(endpoint).error_event(message, code)
+    write = _dialect(endpoint).error_event
+    if write is None:
+        raise OriginCutError(message)
+    return write(message, code)
 
 
 def write_chunk(endpoint: str, text: bytes, *, survives: bool) -> bytes:
@@ -198,6 +217,13 @@ def closing(endpoint: str) -> bytes:
 
 def _dialect(endpoint: str) -> AnswerDialect:
     return DIALECTS.get(endpoint, GENERIC_ANSWERS)
+
+
+def _content_type(entry: Entry, shape: Shape) -> bytes:
+    form = form_of(shape)
+    if form == "bytes":
+        return entry.content_type
+    return _JSON if form == "json" else _SSE_FIELD
 
 
 def _media_type(value: bytes) -> bytes:

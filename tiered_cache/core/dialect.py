@@ -34,9 +34,10 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
         live: what a caller gets of an event as it comes; the flag says that it asked for the usage chunk.
         free: the bytes of an event for a caller who did not ask the origin: it cost nothing.
         opens: whether an event opens a stream and delivers nothing of the answer yet.
-        idle: what fills a silence of ours in a stream.
+        idle: what fills a silence of ours in a stream; empty where nothing may.
         usage_of: what a body says it cost, or the first and the last event of a stream that speak of it.
-        error_event: the event that ends a stream which cannot go on, for a message and a stable word.
+        error_event: the event that ends a stream which cannot go on, for a message and a stable word; None
+            where no event can say it, so that the connection has to break.
         write_chunk: one value of a stream as an event; the flag says that its JSON text stands for all of it,
             otherwise the stream must not be stored.
         is_chunk: whether an event is a value for a caller who gets values.
@@ -50,7 +51,7 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
     spoken: Callable[[Event], int]
     live: Callable[[Event, bool], bytes]
     usage_of: Callable[[Sequence[bytes]], Usage]
-    error_event: Callable[[str, str], bytes]
+    error_event: Callable[[str, str], bytes] | None
     write_chunk: Callable[[bytes, bool], bytes]
     is_chunk: Callable[[Event], bool]
     closing: bytes

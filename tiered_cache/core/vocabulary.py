@@ -23,20 +23,15 @@ Used whole wherever something is selected (entry, flight, file, Redis key), so a
 hash alone never selects another call's answer. The partition is inside both digests.
 """
 
-Shape: TypeAlias = Literal["json", "base64", "sse", "sse+usage"]
+Shape: TypeAlias = Literal["json", "base64", "sse", "sse+usage", "bytes"]
 """How one caller wants an answer written: a JSON body, one whose vectors are base64, an event stream without
-or with the usage chunk."""
+or with the usage chunk, bytes of the origin's own media type."""
 
 Vectors: TypeAlias = Literal["float", "base64", "other"]
 """How a caller wants embeddings: as JSON numbers, as little-endian float32 in base64, as the origin does."""
 
-Form: TypeAlias = Literal["json", "sse"]
+Form: TypeAlias = Literal["json", "sse", "bytes"]
 """How the origin wrote the answer that an entry holds."""
-
-
-def form_of(shape: Shape) -> Form:
-    """Whether a shape is one JSON body or a stream."""
-    return "json" if shape in {"json", "base64"} else "sse"
 
 
 class Determinism(Enum):
@@ -69,8 +64,7 @@ class Scope(Struct, frozen=True):
         tenant: text that names the tenant; never a credential, only a name or a keyed digest of one.
         origin_id: which upstream the answers come from.
         credential: keyed digest of the credential, to keep one key's 401 from callers with another.
-        shared: an operator's rule lets several credentials share the tenant, so that the origin has to have
-            accepted this one lately.
+        shared: several credentials share the tenant by a rule: the origin must have accepted this one lately.
     """
 
     tenant: str
@@ -151,6 +145,7 @@ class Call(Struct, frozen=True, gc=False):
         fallback_models: the `models` list, in order.
         vectors: of embeddings, how they are to be written.
         tools: it brings tools.
+        binary: its answer is bytes of a media type of their own, passed on as they come like a stream.
     """
 
     endpoint: str
@@ -167,10 +162,13 @@ class Call(Struct, frozen=True, gc=False):
     fallback_models: tuple[str, ...] = ()
     vectors: Vectors = "float"
     tools: bool = False
+    binary: bool = False
 
     @property
     def shape(self) -> Shape:
         """The rendering this caller would get."""
+        if self.binary:
+            return "bytes"
         if not self.stream:
             return "base64" if self.vectors == "base64" else "json"
         return "sse+usage" if self.include_usage else "sse"
@@ -246,7 +244,7 @@ class Entry(Struct, frozen=True, array_like=True):
         form: how the origin wrote it.
         status: 200 for every inference answer.
         headers: the origin's field lines worth keeping (no set-cookie, date, ids, rate limits, framing).
-        body: the JSON text, or the origin's events (`data: …` with blank line each, `[DONE]` included).
+        body: the JSON text, the origin's events (`data: …` with blank line each, `[DONE]` included) or bytes.
         locked: answers only the form that filled it (an event had a field that assembly does not know).
         has_usage: the answer carries token counts.
         content_class: value of `ContentClass`.
@@ -257,6 +255,7 @@ class Entry(Struct, frozen=True, array_like=True):
         origin_request_id: the origin's x-request-id, empty when it sent none.
         timing: milliseconds before each event of a stream, two bytes for each; empty where not known.
         cuts: renderings that need no reading of the body.
+        content_type: of a body of bytes, as the origin wrote it; empty for the other forms.
     """
 
     endpoint: str
@@ -274,6 +273,7 @@ class Entry(Struct, frozen=True, array_like=True):
     origin_request_id: bytes = b""
     timing: bytes = b""
     cuts: tuple[Cut, ...] = ()
+    content_type: bytes = b""
 
 
 class Sealed(Struct, frozen=True):
@@ -287,8 +287,7 @@ class Found(Struct, frozen=True):
     """What a tier gives back.
 
     Attributes:
-        age_s: seconds since the fill, by this tier's own clock. Promotion passes it on, so no tier ever
-            lengthens a lifetime.
+        age_s: seconds since the fill by this tier's own clock; passed on, so no tier lengthens a lifetime.
     """
 
     sealed: Sealed
@@ -348,12 +347,14 @@ class Response(Struct):
     Attributes:
         body: whole bytes, or an iterator of chunks that must be closed (`aclose`) by who reads it.
         outcome: how we answered; None for what an origin returns.
+        framed: length or chunks tell the end of `body`; else it ends with the connection, as a cut one does.
     """
 
     status: int
     headers: Headers
     body: bytes | AsyncIterator[bytes]
     outcome: Outcome | None = None
+    framed: bool = True
 
 
 Origin: TypeAlias = Callable[[Request], Awaitable[Response]]

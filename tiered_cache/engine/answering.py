@@ -8,6 +8,7 @@ from tiered_cache.core.machine import State
 from tiered_cache.core.pace import pace
 from tiered_cache.core.policy import Plan, plan
 from tiered_cache.core.profiles import Profile
+from tiered_cache.core.shapes import form_of
 from tiered_cache.core.validators import matches
 from tiered_cache.core.vocabulary import (
     PLAIN,
@@ -20,7 +21,6 @@ from tiered_cache.core.vocabulary import (
     Request,
     Response,
     Usage,
-    form_of,
 )
 from tiered_cache.engine import following, heads
 from tiered_cache.engine.flight import Flight, Landing
@@ -87,7 +87,7 @@ class Answering:
 
     def _head(self, request: Request, keyed: Keyed, resident: Resident, age_s: float) -> Head | None:
         planned = self._plan(request, keyed)
-        if keyed.call.stream and planned.replay_for(PLAIN) != "instant":
+        if form_of(keyed.shape) == "sse" and planned.replay_for(PLAIN) != "instant":
             return None  # it is paced, by the way of those who can wait
         rendering = self._store.rendering(keyed.key, resident, keyed.shape)
         if rendering is None:
@@ -153,7 +153,7 @@ class Answering:
         )
         self.book(lookup.request, lookup.keyed, outcome, entry)
         response = self.give(lookup.request, entry, candidate.rendering, outcome)
-        if lookup.terms.replay != "instant" and lookup.keyed.call.stream and response.body:
+        if lookup.terms.replay != "instant" and form_of(lookup.keyed.shape) == "sse" and response.body:
             steps = pace(entry, lookup.keyed.shape, candidate.rendering.body, lookup.terms.replay)
             response.body = PacedBody(candidate.rendering.body, steps, self._clock)
         return response

@@ -42,6 +42,20 @@ async def whole_body(response: Response) -> bytes:
     return b"".join(pieces)
 
 
+async def pieces_of(response: Response) -> AsyncIterator[list[Event]]:
+    """Bytes that are no events, as they arrive: each piece as one that says nothing to a reader of events."""
+    body = response.body
+    if isinstance(body, bytes):
+        yield [_piece(body)]
+        return
+    async for chunk in closing(body):
+        yield [_piece(chunk)]
+
+
+def _piece(data: bytes) -> Event:
+    return Event(raw=data, data=None, name=b"")
+
+
 async def events_of(response: Response) -> AsyncIterator[list[Event]]:
     """Batches of events as they arrive; bytes after the last whole event come as an event of their own."""
     parser = EventParser()
@@ -55,4 +69,4 @@ async def events_of(response: Response) -> AsyncIterator[list[Event]]:
                 yield events
     rest = parser.rest()
     if rest:
-        yield [Event(raw=rest, data=None, name=b"")]
+        yield [_piece(rest)]

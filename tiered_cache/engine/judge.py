@@ -2,10 +2,11 @@
 
 from msgspec.structs import replace
 
-from tiered_cache.core.answers import read_json, read_stream, stored_headers, usage_of
+from tiered_cache.core.answers import is_live, read_json, read_stream, stored_headers, usage_of
 from tiered_cache.core.embeddings_parts import split, weigh_inputs
 from tiered_cache.core.policy import lifetime
 from tiered_cache.core.profiles import Profile
+from tiered_cache.core.shapes import form_of
 from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import (
     Answer,
@@ -128,7 +129,8 @@ class Judge:
         reason = refusal or self._refusal(flight, read)
         if reason is None and isinstance(read, Answer):
             life = self._lifetime(flight, response, read)
-            entry = replace(entry, lifetime=life, timing=flight.recording.arrivals.timing())
+            timing = b"" if entry.form == "bytes" else flight.recording.arrivals.timing()
+            entry = replace(entry, lifetime=life, timing=timing)
             reason = None if life.fresh_s > 0 else Refusal("lifetime")
         if reason is not None:
             return self._refused(flight, response, raw, entry, reason)
@@ -202,8 +204,7 @@ def _parts(flight: Flight, entry: Entry) -> tuple[Entry, ...]:
 
 def streams(keyed: Keyed, response: Response) -> bool:
     """Whether events are passed on as they come, whatever letters the media type is written in."""
-    media_type = field(response.headers, b"content-type").lower()
-    return keyed.call.stream and response.status == 200 and media_type.startswith(b"text/event-stream")
+    return is_live(keyed.call, response.status, field(response.headers, b"content-type"))
 
 
 def _entry(keyed: Keyed, response: Response, read: Answer | Refusal, raw: bytes, took_s: float) -> Entry:
@@ -222,12 +223,13 @@ def _entry(keyed: Keyed, response: Response, read: Answer | Refusal, raw: bytes,
         lifetime=_UNSTORED,
         origin_s=took_s,
         origin_request_id=field(response.headers, b"x-request-id"),
+        content_type=field(response.headers, b"content-type") if answer.form == "bytes" else b"",
     )
 
 
 def _unstored_answer(keyed: Keyed, response: Response, read: Refusal, raw: bytes) -> Answer:
     """A refused answer as it came, for those who already follow it."""
-    form: Form = "sse" if streams(keyed, response) else "json"
+    form: Form = form_of(keyed.shape) if streams(keyed, response) else "json"
     return Answer(
         form=form,
         body=raw,

@@ -36,7 +36,7 @@ class View(Struct, frozen=True):
         return b"".join([live(self.endpoint, event, include_usage=usage, free=free) for event in events])
 
     def broken(self) -> bytes:
-        """What ends a stream that cannot go on."""
+        """What ends a stream that cannot go on. Raises OriginCutError where no event can say so."""
         return error_event(self.endpoint, "the origin's stream broke off", "origin_cut")
 
 
@@ -136,6 +136,7 @@ class FollowedBody(AsyncIterator[bytes]):
         while self._state not in FOLLOWING_ENDS:
             piece = await self._start_anew() if self._state is Following.ANEW else self._next_piece()
             if not piece and self._silent:
+                self._silent, self._quiet_since_s = False, self._loop.time()
                 piece = idle(self._view.endpoint)
             if piece:
                 self._silent = False

@@ -6,7 +6,7 @@ from tiered_cache.core.answers import ends_stream, refuse_head
 from tiered_cache.core.directives import read_origin
 from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import Keyed, Refusal, Request, Response
-from tiered_cache.engine.bodies import content_length, events_of, whole_body
+from tiered_cache.engine.bodies import content_length, events_of, pieces_of, whole_body
 from tiered_cache.engine.credentials import Credentials
 from tiered_cache.engine.edits import lacks_usage, with_usage
 from tiered_cache.engine.flight import Flight, Flights, Landing
@@ -113,6 +113,8 @@ class Pump:
             return refusal
         if read_origin(response.headers).no_store:
             return Refusal("origin-no-store")
+        if keyed.call.binary and not response.framed:
+            return Refusal("incomplete")  # nothing in it would tell a whole one from one that broke off
         too_large = content_length(response.headers) > self._judge.most_bytes(keyed)
         return Refusal("too-large") if too_large else None
 
@@ -131,7 +133,7 @@ class Pump:
         flight.begin_head(response, streaming=True)
         recording, endpoint = flight.recording, flight.keyed.call.endpoint
         landing: Landing | None = None
-        source = events_of(response)
+        source = pieces_of(response) if flight.keyed.call.binary else events_of(response)
         try:
             while (events := await self._next_events(flight, source)) is not None:
                 usage.note(events)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Self
 from urllib.request import getproxies, proxy_bypass
 
+from tiered_cache.core.speech_answers import is_recording
 from tiered_cache.core.stored_fields import valid_lines
 from tiered_cache.core.vocabulary import Headers, Response
 from tiered_cache.errors import (
@@ -146,7 +147,7 @@ class Body(AsyncIterator[bytes]):
 
 
 async def read_response(response: httpx2.Response, *, asked: bytes = ACCEPT_ENCODING) -> Response:
-    """An inference answer, decoded: whole bytes when it is JSON or its length is known, else a `Body`.
+    """An inference answer, decoded: bytes when it is JSON or of known length, else, as for audio, a `Body`.
 
     Args:
         response: from a transport, nothing of it read yet.
@@ -167,7 +168,14 @@ async def read_response(response: httpx2.Response, *, asked: bytes = ACCEPT_ENCO
         headers = tuple([line for line in headers if line[0] not in {b"content-encoding", b"content-length"}])
     if _comes_whole(headers) or response.status_code in _BODILESS:
         return Response(response.status_code, headers, await body.whole())
-    return Response(response.status_code, headers, body)
+    return Response(response.status_code, headers, body, framed=_is_framed(response))
+
+
+def _is_framed(response: httpx2.Response) -> bool:
+    """Whether the end of the body is told (RFC 9112 §6.3): in HTTP/1 by a length or chunks, later always."""
+    version: bytes = response.extensions.get("http_version", b"")
+    told = "content-length" in response.headers or "transfer-encoding" in response.headers
+    return told or not version.startswith(b"HTTP/1")
 
 
 async def raw_response(response: httpx2.Response, *, bodiless: bool) -> Response:
@@ -196,7 +204,7 @@ def _codings(value: bytes) -> list[bytes]:
 
 def _comes_whole(headers: Headers) -> bool:
     media_type = value_of(headers, b"content-type").partition(b";")[0].strip().lower()
-    if media_type == b"text/event-stream":
+    if media_type == b"text/event-stream" or is_recording(media_type):
         return False
     return media_type == b"application/json" or value_of(headers, b"content-length") != b""
 

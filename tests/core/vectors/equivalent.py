@@ -2,7 +2,7 @@
 
 CHAT, COMPLETIONS, IMAGES = "chat/completions", "completions", "images/generations"
 MESSAGES, RESPONSES = "messages", "responses"
-FLAT = ("embeddings", "moderations", "rerank")
+FLAT = ("audio/speech", "embeddings", "moderations", "rerank")
 GENERATING = (CHAT, COMPLETIONS, IMAGES, MESSAGES, RESPONSES)
 
 NOT_APPLIED = {
@@ -47,10 +47,11 @@ _BY_REASON: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (_REFUSED, (MESSAGES,), ("ELISIONS with output_format",)),
     (_REFUSED, (COMPLETIONS,), ("ELISIONS with response_format",)),
     (_REFUSED, (IMAGES,), tuple(f"BODY_FIELDS prompt: {null}" for null in _NULLS)),
-    (_REFUSED, ("embeddings", "moderations"), tuple(f"FIELDS input: {null}" for null in _NULLS)),
+    (_REFUSED, ("audio/speech", "embeddings", "moderations"), tuple(f"FIELDS input: {null}" for null in _NULLS)),
     (_REFUSED, ("rerank",), tuple(f"FIELDS {name}: {null}" for name in ("query", "documents") for null in _NULLS)),
     (_EXACT, FLAT, ("FIELDS models: exact False -> True", "FIELDS requesty: exact False -> True")),
     (_EXACT, FLAT, ("REQUESTY_FIELDS tags: exact False -> True", "REQUESTY_FIELDS extra: exact False -> True")),
+    (_EXACT, ("audio/speech",), ("FIELDS voice: exact False -> True",)),
     (_EXACT, ("embeddings", "moderations"), ("FIELDS input: exact False -> True",)),
     (_EXACT, ("rerank",), ("FIELDS query: exact False -> True", "FIELDS documents: exact False -> True")),
     (_MARKS, (CHAT, MESSAGES), ("DROPS tools[].cache_control: another kind", "DROPS messages[].content[].cache_control: another kind")),

@@ -1,4 +1,4 @@
-"""Golden calls of embeddings, rerank and moderations: inputs and documents of every kind, batches."""
+"""Golden calls of embeddings, rerank, moderations and speech: inputs and documents of every kind, batches."""
 
 from tests.core.vectors.call_parts import BASES, MODELS, compact, row
 
@@ -32,6 +32,12 @@ RERANKED = (
     *({"return_documents": False}, {"max_chunks_per_doc": 1.0}, {"rank_fields": ["b", "a"]}, {"documents": [1, None, ["a"]]}),
 )  # fmt: skip
 
+SPOKEN = (
+    *({"stream_format": "sse"}, {"stream_format": "SSE"}, {"stream_format": "audio"}, {"voice": {"id": "b", "a": 1.0}}),
+    *({"voice": "Alloy"}, {"speed": 1}, {"speed": 1.0}, {"speed": 0.25}, {"response_format": "mp3"}, {"instructions": ""}),
+    *({"input": ""}, {"input": "Hi"}, {"stream_format": "sse", "model": "policy/p"}, {"stream_format": "sse", "model": ""}),
+)  # fmt: skip
+
 
 def of_flat():
     for index, batch in enumerate(BATCHES):
@@ -50,7 +56,8 @@ def of_flat():
             )
     for members in RERANKED:
         yield row(compact(members), "rerank", {**BASES["rerank"], **members})
-    for dialect in ("embeddings", "moderations", "rerank"):
+    yield from (row(compact(each), "audio/speech", {**BASES["audio/speech"], **each}) for each in SPOKEN)
+    for dialect in ("audio/speech", "embeddings", "moderations", "rerank"):
         for members in SHARED:
             yield row(compact(members), dialect, {**BASES[dialect], **members})
             yield row(

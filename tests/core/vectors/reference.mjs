@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 
 import { chat } from "./reference/chat.mjs";
 import { completions } from "./reference/completions.mjs";
-import { embeddings, moderations, rerank } from "./reference/flat.mjs";
+import { embeddings, moderations, rerank, speech } from "./reference/flat.mjs";
 import { generic } from "./reference/generic.mjs";
 import { images } from "./reference/images.mjs";
 import { keyFields, keyOf, tenantOf } from "./reference/key.mjs";
@@ -18,6 +18,7 @@ import { Bypass, Refused } from "./reference/refusals.mjs";
 import { responses } from "./reference/responses.mjs";
 
 const DIALECTS = {
+  "audio/speech": speech,
   "chat/completions": chat, completions, embeddings, "images/generations": images, messages, moderations, rerank, responses,
   ocr: generic,
 };

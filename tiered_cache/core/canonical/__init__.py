@@ -22,6 +22,8 @@ from tiered_cache.core.canonical.rerank import ENDPOINT as _RERANK
 from tiered_cache.core.canonical.rerank import canonical_rerank
 from tiered_cache.core.canonical.responses import canonical_responses
 from tiered_cache.core.canonical.responses_facts import ENDPOINT as _RESPONSES
+from tiered_cache.core.canonical.speech import ENDPOINT as _SPEECH
+from tiered_cache.core.canonical.speech import canonical_speech
 from tiered_cache.core.canonical.tool_memo import ToolMemo
 from tiered_cache.core.vocabulary import Bypass
 
@@ -45,6 +47,7 @@ _DIALECTS: dict[str, Dialect] = {
     _RERANK: canonical_rerank,
     _MODERATIONS: canonical_moderations,
     _IMAGES: canonical_images,
+    _SPEECH: canonical_speech,
 }
 
 CACHEABLE_ENDPOINTS: frozenset[str] = frozenset(_DIALECTS)

@@ -16,6 +16,7 @@ from tiered_cache.core.canonical import (
     rerank,
     responses_tables,
     router_tables,
+    speech,
 )
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
 from tiered_cache.core.canonical.form import kind_of
@@ -30,6 +31,7 @@ TABLES: dict[str, tuple[ModuleType, ...]] = {
     moderations.ENDPOINT: (moderations, router_tables),
     "responses": (responses_tables, origin_tables, router_tables),
     rerank.ENDPOINT: (rerank, router_tables),
+    speech.ENDPOINT: (speech, router_tables),
 }
 """The modules in which each dialect's rows stand: they hold tables and nothing that is derived from them."""
 

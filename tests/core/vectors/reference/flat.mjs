@@ -1,9 +1,9 @@
-// The dialects whose bodies are flat: embeddings, rerank, moderations.
+// The dialects whose bodies are flat: embeddings, rerank, moderations, speech.
 
 import { write } from "./form.mjs";
 import { get, given, has, isText, put } from "./objects.mjs";
 import { bypass, need } from "./refusals.mjs";
-import { A, I, O, T, leaveOut, modelOf, settleMembers, textsOf } from "./tables.mjs";
+import { A, I, N, O, T, leaveOut, modelOf, settleMembers, textsOf } from "./tables.mjs";
 
 const EMBEDDINGS = {
   model: [T, "value"], input: [`${T} ${A}`, "refused"], dimensions: [I, "value"], user: [T, "value"],
@@ -15,6 +15,10 @@ const RERANK = {
   models: [A, "value"], requesty: [O, "value"],
 };
 const MODERATIONS = { model: [T, "value"], input: [`${T} ${A}`, "refused"], models: [A, "value"], requesty: [O, "value"] };
+const SPEECH = {
+  model: [T, "value"], input: [T, "refused"], voice: [`${T} ${O}`, "value"], instructions: [T, "value"],
+  response_format: [T, "value"], speed: [N, "value"], stream_format: [T, "value"], models: [A, "value"], requesty: [O, "value"],
+};
 
 // Settled, checked by `check`, without what is left out.
 function flat(body, fields, identityFields, check, transport = [], identity = []) {
@@ -58,4 +62,10 @@ export function rerank(body, identityFields) {
 export function moderations(body, identityFields) {
   const check = (out) => need(has(out, "input") && get(out, "input").items?.length !== 0);
   return { canonical: write(flat(body, MODERATIONS, identityFields, check)) };
+}
+
+export function speech(body, identityFields) {
+  const out = flat(body, SPEECH, identityFields, (said) => need(has(said, "input")));
+  if (isText(get(out, "stream_format"), "sse")) bypass("stream-format");
+  return { canonical: write(out) };
 }
