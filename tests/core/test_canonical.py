@@ -41,7 +41,7 @@ def content(*parts, model=OPENAI, role="user") -> Canonical:
 
 def test_only_listed_routes_are_keyed():
     routes = {CHAT, "completions", "messages", "responses", "embeddings", "rerank", "moderations"}
-    routes |= {"images/generations", "audio/speech"}
+    routes |= {"images/generations", "audio/speech", "audio/transcriptions"}
     assert routes == CACHEABLE_ENDPOINTS
     assert canonicalise("chat/completions/", b"{}", KeyOptions()) == Bypass("route")
     assert canonicalise("audio/translations", b"", KeyOptions()) == Bypass("route")

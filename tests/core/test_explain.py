@@ -6,7 +6,7 @@ import pytest
 
 from tests.core.vectors.make_vectors import PUBLISHED, new_keyers, request_of
 from tiered_cache import Cache, CacheConfig
-from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
+from tiered_cache.core.canonical import JSON_ENDPOINTS
 from tiered_cache.core.canonical.catalogue import catalogue_of
 from tiered_cache.core.differences import differences
 from tiered_cache.core.directives import read_ask
@@ -61,7 +61,7 @@ def test_what_is_dropped_is_told_once_with_the_row_and_its_source():
 
 
 def test_every_cacheable_endpoint_has_its_tables_and_every_row_its_source():
-    for endpoint in CACHEABLE_ENDPOINTS:
+    for endpoint in JSON_ENDPOINTS:
         tables = catalogue_of(endpoint)
         assert tables.fields, f"name the tables of {endpoint} in core.canonical.catalogue"
         assert tables.drops

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 import tiered_cache.core.canonical
+from tests.core.form_kit import typed_as_begun
 from tests.core.vectors.call_parts import raw_of
 from tests.core.vectors.equivalent import EQUIVALENT, NOT_APPLIED
 from tests.core.vectors.make_vectors import PUBLISHED
@@ -35,7 +36,8 @@ def outcome(package: ModuleType, dialect: str, body: tuple[bytes, str]) -> objec
     """Text, facts and reason word of a body under some tables."""
     raw, identity = body
     try:
-        form = package.canonicalise(dialect, raw, package.KeyOptions(identity_fields=identity))
+        options = package.KeyOptions(identity_fields=identity)
+        form = package.canonicalise(dialect, raw, options, content_type=typed_as_begun(raw))
     except RequestError as error:
         return error.code
     # Values of classes that are imported anew compare by what they print.

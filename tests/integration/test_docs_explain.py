@@ -68,7 +68,15 @@ def test_every_reason_word_of_a_body_is_on_the_page():
         for row in json.loads((PAGE.parent / "canonical-vectors.json").read_text())["rows"]
         if "bypass" in row
     }
-    beside = {"no-model", "policy-model", "origin-tool", "side-effect", "stream"}
+    beside = {
+        "no-model",
+        "policy-model",
+        "origin-tool",
+        "side-effect",
+        "stream",
+        "multipart",
+        "response-format",
+    }
     headers = {"foreign-control", "unknown-control", "bad-ttl", "bad-replay"}
     assert found == said | beside | headers
     assert all(f"`{word}`" in FORM for word in beside)

@@ -265,7 +265,7 @@ class TestForwarding:
         body = Pieces(b"data: 1\n\n", b"data: 2\n\n")
         upstream = Upstream(forwarded=Response(200, ((b"content-type", b"text/event-stream"),), body))
         async with gateway(upstream) as app:
-            answered = await ask(app, b"{}", path="/v1/audio/speech")
+            answered = await ask(app, b"{}", path="/v1/audio/translations")
         assert answered.pieces == [b"data: 1\n\n", b"data: 2\n\n"]
         assert answered.whole
         assert body.closed
@@ -303,7 +303,7 @@ class TestFailures:
         body = Pieces(b"data: 1\n\n", error=OriginCutError("cut"))
         upstream = Upstream(forwarded=Response(200, (), body))
         async with gateway(upstream) as app:
-            answered = await ask(app, b"{}", path="/v1/audio/speech")
+            answered = await ask(app, b"{}", path="/v1/audio/translations")
         assert answered.pieces == [b"data: 1\n\n"]
         assert not answered.whole
         assert body.closed
@@ -332,7 +332,7 @@ class TestLeaving:
         body = Pieces(b"data: 1\n\n", hang=True)
         wire = Wire(b"{}")
         async with gateway(Upstream(forwarded=Response(200, (), body))) as app:
-            task = asyncio.create_task(ask(app, path="/v1/audio/speech", wire=wire))
+            task = asyncio.create_task(ask(app, path="/v1/audio/translations", wire=wire))
             await asyncio.wait_for(wire.begun.wait(), 5)
             wire.leave()
             answered = await soon(task)

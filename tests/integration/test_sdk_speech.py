@@ -121,7 +121,7 @@ async def test_a_call_for_events_is_forwarded(way):
     async with sdk(way, origin) as opened:
         for _ in range(2):
             _, headers = await spoken(opened, stream_format="sse")
-            assert headers["cache-status"].endswith("fwd=bypass; fwd-status=200; detail=stream-format")
+            assert headers["cache-status"].endswith("fwd=bypass; fwd-status=200; detail=stream")
     assert origin.calls == 2
 
 

@@ -20,11 +20,13 @@ class Asked(NamedTuple):
         body: of a question, streamed or not.
         answer: of a word, as JSON.
         events: of a word, as a stream; empty where the route has none.
+        media: type of the answer that is no stream.
     """
 
     body: Callable[[str], dict[str, Any]]
     answer: Callable[[str], bytes]
     events: Callable[[str], bytes] = lambda _word: b""
+    media: bytes = b"application/json"
 
 
 def dumps(value: Any) -> bytes:
@@ -111,6 +113,9 @@ def _picture(word: str) -> bytes:
 
 
 ROUTES = {
+    "audio/speech": Asked(
+        lambda text: {"model": "openai/tts-1", "voice": "alloy", "input": text}, str.encode, media=b"audio/mpeg"
+    ),
     "chat/completions": Asked(
         lambda text: {"model": MODEL, "temperature": 0, "messages": [{"role": "user", "content": text}]},
         answer,
@@ -140,7 +145,7 @@ def echo(request: Request) -> Response:
     route, word = ROUTES[request.endpoint], f"{re.findall(r'q[0-9]+z', request.body.decode())[0]}-{who}"
     if call.get("stream"):
         return Response(200, (EVENTS,), Stream([route.events(word)]))
-    return Response(200, (JSON,), route.answer(word))
+    return Response(200, ((b"content-type", route.media),), route.answer(word))
 
 
 def _embeddings(inputs: list[str], who: str) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from tests.scenarios.collision_calls import ROUTES, WORD, are_vectors_of, dumps, echo
 from tests.scenarios.world import KEY, OTHER_KEY, Origin, body, world
 from tiered_cache.core import keys
-from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
+from tiered_cache.core.canonical import JSON_ENDPOINTS
 from tiered_cache.core.vocabulary import Keyed, Request, Scope
 from tiered_cache.engine.config import DiskConfig, RedisConfig
 from tiered_cache.tiers.redis import RedisTier
@@ -33,7 +33,7 @@ class Caller:
 
     async def ask(self, w):
         """One call of any route, by one of two callers."""
-        key, endpoint = self.draw.choice([KEY, OTHER_KEY]), self.draw.choice(sorted(CACHEABLE_ENDPOINTS))
+        key, endpoint = self.draw.choice([KEY, OTHER_KEY]), self.draw.choice(sorted(JSON_ENDPOINTS))
         who = key[1].decode()[-3:]
         if endpoint == "embeddings":
             return await self.embed(w, key, who)
@@ -54,7 +54,7 @@ class Caller:
 
 
 def test_every_route_is_asked():
-    assert {*ROUTES, "embeddings"} == CACHEABLE_ENDPOINTS, "give the new route a row in collision_calls"
+    assert {*ROUTES, "embeddings"} == JSON_ENDPOINTS, "give the new route a row in collision_calls"
 
 
 async def test_mixed_calls_of_every_route_get_their_own_answers(redis_url, prefix, tmp_path):

@@ -8,16 +8,17 @@ from msgspec.structs import replace
 from tiered_cache.core.chat_answers import CHAT_ANSWERS
 from tiered_cache.core.completions_answers import COMPLETIONS_ANSWERS
 from tiered_cache.core.cuts import Cut
-from tiered_cache.core.dialect import AnswerDialect
+from tiered_cache.core.dialect import JSON, AnswerDialect
 from tiered_cache.core.embeddings_answers import EMBEDDINGS_ANSWERS
 from tiered_cache.core.generic_answers import GENERIC_ANSWERS
 from tiered_cache.core.images_answers import IMAGES_ANSWERS
 from tiered_cache.core.messages_answers import MESSAGES_ANSWERS
 from tiered_cache.core.responses_answers import RESPONSES_ANSWERS
 from tiered_cache.core.shapes import form_of
-from tiered_cache.core.speech_answers import SPEECH_ANSWERS, is_recording
+from tiered_cache.core.speech_answers import SPEECH_ANSWERS
 from tiered_cache.core.sse import Event
 from tiered_cache.core.stored_fields import stored_headers
+from tiered_cache.core.transcription_answers import TRANSCRIPTION_ANSWERS
 from tiered_cache.core.validators import make_etag
 from tiered_cache.core.verdict_answers import MODERATIONS_ANSWERS, RERANK_ANSWERS
 from tiered_cache.core.vocabulary import (
@@ -52,8 +53,6 @@ __all__ = [
     "write_chunk",
 ]
 
-_JSON = b"application/json"
-_SSE = b"text/event-stream"
 _SSE_FIELD = b"text/event-stream; charset=utf-8"
 
 DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
@@ -67,6 +66,7 @@ DIALECTS: Mapping[str, AnswerDialect] = MappingProxyType(
         "moderations": MODERATIONS_ANSWERS,
         "images/generations": IMAGES_ANSWERS,
         "audio/speech": SPEECH_ANSWERS,
+        "audio/transcriptions": TRANSCRIPTION_ANSWERS,
     }
 )
 """By endpoint: exactly those whose requests have a form of their own; all others have the generic one."""
@@ -80,17 +80,16 @@ def refuse_head(call: Call, status: int, headers: Headers) -> Refusal | None:
     if status != 200:
         return Refusal("status")
     stated = {_media_type(value) for name, value in headers if name == b"content-type"}
-    if call.binary:
-        return None if len(stated) == 1 and all(map(is_recording, stated)) else Refusal("media-type")
-    wanted = {_JSON, _SSE} if call.stream else {_JSON}
-    return None if len(stated) == 1 and stated <= wanted else Refusal("media-type")
+    accepts = _dialect(call.endpoint).accepts
+    fits = len(stated) == 1 and all(accepts(call, media_type) for media_type in stated)
+    return None if fits else Refusal("media-type")
 
 
 def is_live(call: Call, status: int, content_type: bytes) -> bool:
     """Whether an answer is passed on as it comes, whatever letters its media type is written in."""
     media_type = _media_type(content_type)
-    kind = is_recording(media_type) if call.binary else media_type == _SSE
-    return call.stream and status == 200 and kind
+    accepts = _dialect(call.endpoint).accepts
+    return call.stream and status == 200 and media_type != JSON and accepts(call, media_type)
 
 
 def read_json(call: Call, body: bytes) -> Answer | Refusal:
@@ -223,7 +222,7 @@ def _content_type(entry: Entry, shape: Shape) -> bytes:
     form = form_of(shape)
     if form == "bytes":
         return entry.content_type
-    return _JSON if form == "json" else _SSE_FIELD
+    return JSON if form == "json" else _SSE_FIELD
 
 
 def _media_type(value: bytes) -> bytes:

@@ -12,6 +12,10 @@ COMMENT = b": waiting\n\n"
 """An SSE comment, which every reader of a stream passes over."""
 
 
+JSON = b"application/json"
+SSE = b"text/event-stream"
+
+
 def _free(event: Event) -> bytes:
     return free_event(event, without_cost)
 
@@ -21,10 +25,15 @@ def _opens_nothing(event: Event) -> bool:
     return False
 
 
+def _json_or_stream(call: Call, media_type: bytes) -> bool:
+    return media_type == JSON or (call.stream and media_type == SSE)
+
+
 class AnswerDialect(Struct, frozen=True, kw_only=True):
     """The answers of one endpoint, as pure functions. None of them raises.
 
     Attributes:
+        accepts: whether an answer of this lower-case media type is what the call asked for.
         read_json: judge a whole body that is no stream.
         read_stream: judge a whole stream.
         ends_stream: whether a stream is whole with this event.
@@ -44,6 +53,7 @@ class AnswerDialect(Struct, frozen=True, kw_only=True):
         closing: what follows the last chunk of a whole stream.
     """
 
+    accepts: Callable[[Call, bytes], bool] = _json_or_stream
     read_json: Callable[[Call, bytes], Answer | Refusal]
     read_stream: Callable[[Call, Sequence[Event]], Answer | Refusal]
     ends_stream: Callable[[Event], bool]

@@ -16,7 +16,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
-from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS, Canonical, KeyOptions, ToolMemo, canonicalise
+from tiered_cache.core.canonical import (
+    CACHEABLE_ENDPOINTS,
+    FORM_ENDPOINTS,
+    Canonical,
+    KeyOptions,
+    ToolMemo,
+    canonicalise,
+)
 from tiered_cache.core.memo import RecentMap
 from tiered_cache.core.rules import LOOSER, Looser, Rule, key_rules
 from tiered_cache.core.vocabulary import Bypass, CacheKey, Keyed, Request
@@ -106,6 +113,7 @@ class Keyer:
         self._secret = secret
         self._options = options
         self.endpoints = CACHEABLE_ENDPOINTS | options.generic_paths
+        self._json_endpoints = self.endpoints - FORM_ENDPOINTS
         self._default_models = default_models
         self._rules = rules
         self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
@@ -128,9 +136,9 @@ class Keyer:
             return _NO_CREDENTIAL
         if ask.bypass is not None:
             return Bypass(ask.bypass)
-        if request.endpoint not in self.endpoints:
-            return _ROUTE
         names = (request.endpoint, request.query, ask.key_fields, scope.origin_id, scope.tenant)
+        if request.endpoint not in self._json_endpoints:
+            return self._of_form(request, names)
         lane = self._lanes.get(names)
         if lane is None:
             lane = self._open_lane(names)
@@ -155,7 +163,8 @@ class Keyer:
         """
         raw = request.body if request.plain_body is None else request.plain_body
         tenant = "" if request.scope is None else request.scope.tenant
-        return canonicalise(request.endpoint, raw, self._options_of(request.endpoint, tenant))
+        options = self._options_of(request.endpoint, tenant)
+        return canonicalise(request.endpoint, raw, options, content_type=_content_type(request))
 
     def variant(self, key: CacheKey, number: int) -> CacheKey:
         """The key of one of several answers to a call: made of all of the call's own key, by both digests."""
@@ -182,8 +191,18 @@ class Keyer:
         """
         return self._digest_credentials(b"credential", credentials)
 
-    def _key(self, endpoint: str, raw: bytes, lane: _Lane) -> Keyed | Bypass:
-        form = canonicalise(endpoint, raw, lane.options, self._seen_tools)
+    def _of_form(self, request: Request, names: tuple[str, bytes, bytes, str, str]) -> Keyed | Bypass:
+        """The key of a body that is no JSON; it is not remembered, as each has a boundary of its own."""
+        if request.endpoint not in FORM_ENDPOINTS:
+            return _ROUTE
+        lane = self._lanes.get(names)
+        if lane is None:
+            lane = self._open_lane(names)
+        raw = request.body if request.plain_body is None else request.plain_body
+        return self._key(request.endpoint, raw, lane, _content_type(request))
+
+    def _key(self, endpoint: str, raw: bytes, lane: _Lane, content_type: bytes = b"") -> Keyed | Bypass:
+        form = canonicalise(endpoint, raw, lane.options, self._seen_tools, content_type)
         if isinstance(form, Bypass):
             return form
         call = form.call
@@ -240,6 +259,12 @@ def _looser(lane: _Lane, words: tuple[Looser, ...]) -> _Lane:
     digest = lane.digest.copy()
     digest.update(b"\0looser" + bytes([bits]))
     return _Lane(lane.seed, digest, lane.options, lane.weight, bytes([KEY_VERSION | bits << 4]))
+
+
+def _content_type(request: Request) -> bytes:
+    """The one Content-Type of a call; empty where it has none, or several."""
+    told = [value for name, value in request.headers if name == b"content-type"]
+    return told[0] if len(told) == 1 else b""
 
 
 def _weigh(result: Keyed | Bypass) -> int:

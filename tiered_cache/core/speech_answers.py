@@ -65,7 +65,13 @@ def _never_ends(piece: Event) -> bool:
     return False
 
 
+def _accepts(call: Call, media_type: bytes) -> bool:
+    del call
+    return is_recording(media_type)
+
+
 SPEECH_ANSWERS = AnswerDialect(
+    accepts=_accepts,
     read_json=_no_json,
     read_stream=_read_pieces,
     ends_stream=_never_ends,

@@ -229,7 +229,8 @@ def _entry(keyed: Keyed, response: Response, read: Answer | Refusal, raw: bytes,
 
 def _unstored_answer(keyed: Keyed, response: Response, read: Refusal, raw: bytes) -> Answer:
     """A refused answer as it came, for those who already follow it."""
-    form: Form = form_of(keyed.shape) if streams(keyed, response) else "json"
+    as_asked = keyed.call.binary or streams(keyed, response)
+    form: Form = form_of(keyed.shape) if as_asked else "json"
     return Answer(
         form=form,
         body=raw,

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from tiered_cache.core.canonical import FORM_ENDPOINTS
 from tiered_cache.core.vocabulary import Headers, Scope
 from tiered_cache.engine.credentials import CREDENTIAL_FIELDS
 from tiered_cache.errors import RequestError
@@ -122,11 +123,11 @@ def without_key(query: bytes) -> bytes:
     return b"&".join([part for part in query.split(b"&") if not part.startswith(b"key=")])
 
 
-def body_coding(headers: Headers) -> bytes | None:
-    """The Content-Encoding of a JSON body, None when it has none. A missing Content-Type is taken for JSON.
+def body_coding(headers: Headers, endpoint: str) -> bytes | None:
+    """The Content-Encoding of a body, None when it has none. A missing Content-Type is taken for JSON.
 
     Raises:
-        RequestError: 415 for another media type.
+        RequestError: 415 for another media type, where bodies are JSON.
     """
     told = [line for line in headers if line[0] in _READ]
     if told == _USUAL:
@@ -135,7 +136,7 @@ def body_coding(headers: Headers) -> bytes | None:
     for name, value in told:
         if name == b"content-encoding":
             coding = value if coding is None else coding + b"," + value
-        elif not _is_json(value):
+        elif endpoint not in FORM_ENDPOINTS and not _is_json(value):
             raise RequestError(
                 "Send the request body as JSON with Content-Type: application/json.",
                 415,

@@ -88,7 +88,7 @@ class Gateway:
             await self._miss(asked, receive, send)
             return
         admitted = self._gate(tuple(http["headers"]), http["query_string"])
-        coding = body_coding(admitted.headers)
+        coding = body_coding(admitted.headers, endpoint)
         message = await receive()
         if message["type"] == "http.disconnect":
             return

@@ -83,9 +83,10 @@ class Instant:
         began_s = time.perf_counter()
         try:
             admitted = self._gate(headers, b"")
-            if body_coding(admitted.headers) is not None:
+            endpoint = self.endpoints[path]
+            if body_coding(admitted.headers, endpoint) is not None:
                 return None
-            asked = self.ask(self.endpoints[path], admitted, body)
+            asked = self.ask(endpoint, admitted, body)
         except RequestError:
             return None  # the usual way says why
         hit = self.answer(asked)

@@ -27,12 +27,13 @@ from tests.core.vectors.call_parts import (
 from tests.core.vectors.chat_calls import of_chat
 from tests.core.vectors.completions_calls import of_completions
 from tests.core.vectors.flat_calls import of_flat
+from tests.core.vectors.form_calls import of_forms
 from tests.core.vectors.generic_calls import of_generic
 from tests.core.vectors.images_calls import of_images
 from tests.core.vectors.json_texts import VALUES
 from tests.core.vectors.messages_calls import of_messages
 from tests.core.vectors.responses_calls import of_responses
-from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS, Canonical, KeyOptions, canonicalise
+from tiered_cache.core.canonical import JSON_ENDPOINTS, Canonical, KeyOptions, canonicalise
 from tiered_cache.core.canonical.catalogue import catalogue_of
 from tiered_cache.core.directives import FOREIGN_PREFIXES, KEY_HEADERS, read_ask
 from tiered_cache.core.keys import KEY_VERSION, Keyer, key_text
@@ -166,7 +167,8 @@ def calls():
     made = [row(each["name"], CHAT, each["raw"]) for each in BY_HAND["rows"]]
     for own in (of_chat, of_completions, of_generic, of_images, of_messages, of_responses, of_flat):
         made += own()
-    for dialect in sorted(CACHEABLE_ENDPOINTS):
+    made += of_forms()
+    for dialect in sorted(JSON_ENDPOINTS):
         base = BASES[dialect]
         for part in (of_values, of_fields, of_elisions, of_words, of_headers):
             made += part(dialect, base)
@@ -197,7 +199,8 @@ def result(each, keyers) -> dict:
         keyed = keyers[identity].key(request)
         if isinstance(keyed, Bypass):
             return {"bypass": keyed.detail}
-        form = canonicalise(each["dialect"], request.body, options(identity))
+        content_type = dict(request.headers).get(b"content-type", b"")
+        form = canonicalise(each["dialect"], request.body, options(identity), content_type=content_type)
         assert isinstance(form, Canonical)
         made = {"canonical": form.text.decode(), "key": key_text(keyed.key)}
         return made | ({"elements": [key_text(key) for key in keyed.elements]} if keyed.elements else {})

@@ -25,10 +25,14 @@ from tiered_cache.core.canonical.responses_facts import ENDPOINT as _RESPONSES
 from tiered_cache.core.canonical.speech import ENDPOINT as _SPEECH
 from tiered_cache.core.canonical.speech import canonical_speech
 from tiered_cache.core.canonical.tool_memo import ToolMemo
+from tiered_cache.core.canonical.transcriptions import ENDPOINT as _TRANSCRIPTIONS
+from tiered_cache.core.canonical.transcriptions import canonical_transcriptions
 from tiered_cache.core.vocabulary import Bypass
 
 __all__ = [
     "CACHEABLE_ENDPOINTS",
+    "FORM_ENDPOINTS",
+    "JSON_ENDPOINTS",
     "USAGE_ON_REQUEST",
     "Canonical",
     "KeyOptions",
@@ -50,12 +54,22 @@ _DIALECTS: dict[str, Dialect] = {
     _SPEECH: canonical_speech,
 }
 
-CACHEABLE_ENDPOINTS: frozenset[str] = frozenset(_DIALECTS)
+JSON_ENDPOINTS: frozenset[str] = frozenset(_DIALECTS)
+"""Those of which bodies are JSON."""
+
+FORM_ENDPOINTS: frozenset[str] = frozenset({_TRANSCRIPTIONS})
+"""Those of which bodies are multipart/form-data."""
+
+CACHEABLE_ENDPOINTS: frozenset[str] = JSON_ENDPOINTS | FORM_ENDPOINTS
 """Paths below the API base whose dialect is known; all others are forwarded untouched unless named."""
 
 
 def canonicalise(
-    endpoint: str, raw: bytes, options: KeyOptions, seen_tools: ToolMemo | None = None
+    endpoint: str,
+    raw: bytes,
+    options: KeyOptions,
+    seen_tools: ToolMemo | None = None,
+    content_type: bytes = b"",
 ) -> Canonical | Bypass:
     """The canonical form of one request body.
 
@@ -64,6 +78,7 @@ def canonicalise(
         raw: the body without any content coding.
         options: what the operator chose.
         seen_tools: remembers tool lists from call to call; it changes the cost alone.
+        content_type: value of the call's one Content-Type field, which forms cannot be read without.
 
     Returns:
         the canonical form, whose `call.bypass` may still say that the call is never cached; or why the body
@@ -77,7 +92,7 @@ def canonicalise(
     if dialect is None and endpoint in options.generic_paths:
         dialect = generic_dialect(endpoint)
     if dialect is None:
-        return Bypass("route")
+        return _of_form(endpoint, raw, content_type, options)
     try:
         form = dialect(raw, options, seen_tools)
         call = form.call
@@ -89,3 +104,12 @@ def canonicalise(
     except RecursionError:
         # Far deeper than is keyed, or the caller's own stack left less room than that.
         return Bypass("nesting")
+
+
+def _of_form(endpoint: str, raw: bytes, content_type: bytes, options: KeyOptions) -> Canonical | Bypass:
+    if endpoint not in FORM_ENDPOINTS:
+        return Bypass("route")
+    try:
+        return canonical_transcriptions(raw, content_type, options)
+    except UnsafeBodyError as error:
+        return Bypass(error.detail, error.model)

@@ -17,6 +17,7 @@ from tiered_cache.core.canonical import (
     responses_tables,
     router_tables,
     speech,
+    transcriptions,
 )
 from tiered_cache.core.canonical.chat_facts import ENDPOINT as _CHAT
 from tiered_cache.core.canonical.form import kind_of
@@ -32,6 +33,7 @@ TABLES: dict[str, tuple[ModuleType, ...]] = {
     "responses": (responses_tables, origin_tables, router_tables),
     rerank.ENDPOINT: (rerank, router_tables),
     speech.ENDPOINT: (speech, router_tables),
+    transcriptions.ENDPOINT: (transcriptions,),
 }
 """The modules in which each dialect's rows stand: they hold tables and nothing that is derived from them."""
 

@@ -41,7 +41,7 @@ def _read(body: dict[str, Any], model: str) -> Call:
 
 
 def _bypass(body: dict[str, Any]) -> str | None:
-    return "stream-format" if body.get("stream_format") in EVENT_FORMATS else None
+    return "stream" if body.get("stream_format") in EVENT_FORMATS else None
 
 
 canonical_speech: Final = flat_dialect(Flat(fields=FIELDS, read=_read))

@@ -66,6 +66,6 @@ export function moderations(body, identityFields) {
 
 export function speech(body, identityFields) {
   const out = flat(body, SPEECH, identityFields, (said) => need(has(said, "input")));
-  if (isText(get(out, "stream_format"), "sse")) bypass("stream-format");
+  if (isText(get(out, "stream_format"), "sse")) bypass("stream");
   return { canonical: write(out) };
 }
