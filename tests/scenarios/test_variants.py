@@ -360,6 +360,21 @@ async def test_with_the_fast_hash_a_constant_variants_are_not_mixed_up(monkeypat
     assert not set(mine) & set(other)
 
 
+async def test_a_looser_key_has_variants_of_its_own():
+    """A variant's key keeps the version of the call's, so that no change of the words finds what was stored."""
+    origin = numbered()
+    strict, loose = three(), three(looser=("trim",))
+    spaced = body(" hello ", temperature=0.9)
+    found = []
+    for rule in (strict, loose):
+        async with world(rules=(rule,)) as w:
+            assert len({*await texts(w, origin, 3), *await texts(w, origin, 3, spaced)}) == (
+                6 if rule is strict else 3
+            )
+            found.append({key[0] for turns in w.cache._variants._rounds.values() for key in turns.keys})
+    assert found == [{1}, {17}]
+
+
 async def test_explain_says_how_many_there_are():
     async with world(rules=(three(),)) as w:
         told = [w.cache.explain(w.request(sent)).variants for sent in (SAMPLED, body())]

@@ -170,7 +170,7 @@ class Keyer:
         """The key of one of several answers to a call: made of all of the call's own key, by both digests."""
         text = b"%d:%b" % (number, key)
         fast = xxh3_128_digest(text, self._variant_seed)
-        return CacheKey(_VERSION_BYTE + fast + hmac.digest(self._variant_secret, text, "sha256"))
+        return CacheKey(key[:1] + fast + hmac.digest(self._variant_secret, text, "sha256"))
 
     def tenant_of(self, credentials: Sequence[tuple[bytes, bytes]]) -> str:
         """Name of the tenant that exactly these credential fields make: 64 hexadecimal digits.
