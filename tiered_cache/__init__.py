@@ -3,11 +3,13 @@
 from tiered_cache.core.explain import Comparison, Explanation
 from tiered_cache.core.replay import TokenRate
 from tiered_cache.core.rules import Gives, Match, Rule
+from tiered_cache.core.scopes import Selector
 from tiered_cache.core.vocabulary import Origin, Outcome, Request, Response, Scope
 from tiered_cache.engine.blocking import BlockingCache
 from tiered_cache.engine.cache import Cache
 from tiered_cache.engine.calls import CallResult
 from tiered_cache.engine.config import CacheConfig, DiskConfig, MemoryConfig, RedisConfig
+from tiered_cache.engine.purging import PurgeOrder, PurgeRecord
 from tiered_cache.errors import (
     CacheClosedError,
     ConfigError,
@@ -42,12 +44,15 @@ __all__ = [
     "OriginTimeoutError",
     "OriginUnreachableError",
     "Outcome",
+    "PurgeOrder",
+    "PurgeRecord",
     "RedisConfig",
     "Request",
     "RequestError",
     "Response",
     "Rule",
     "Scope",
+    "Selector",
     "TieredCacheError",
     "TokenRate",
     "__version__",

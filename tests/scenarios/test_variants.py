@@ -389,5 +389,5 @@ async def test_the_number_of_remembered_rounds_is_bounded(monkeypatch):
     async with world(rules=(three(),)) as w:
         for number in range(5):
             await texts(w, origin, 3, body(f"q{number}", temperature=0.9))
-        assert len(w.cache._variants._rounds) == 3
+        assert len(w.cache._beyond._variants._rounds) == 3
         assert sorted(await texts(w, origin, 3, body("q0", temperature=0.9))) == ["a1", "a2", "a3"]

@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from msgspec.structs import replace
+
 from tiered_cache import Cache, CacheConfig, Request, Response
 from tiered_cache.engine.build import build
 from tiered_cache.testing import FakeClock
@@ -176,14 +178,7 @@ async def world(alter: Callable[[Cache], None] | None = None, lower=(), **config
     clock = FakeClock()
     parts = build(CacheConfig(secret="a secret for these tests", **config), clock)
     if lower:
-        parts = type(parts)(
-            parts.config,
-            parts.clock,
-            parts.keyer,
-            parts.profile,
-            parts.memory,
-            tuple(make(clock) for make in lower),
-        )
+        parts = replace(parts, lower=tuple(make(clock) for make in lower))
     cache = Cache(parts)
     try:
         yield World(cache, clock)

@@ -17,6 +17,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "tiered_cache.cli.explain",
             "show the key of a request and why, or why two requests differ",
         ),
+        "purge": ("tiered_cache.cli.purge", "have all nodes of a running gateway forget answers"),
         "replay": ("tiered_cache.cli.replay", "replay a trace of LLM calls in virtual time"),
     }
 )

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tiered_cache.core.replay import Replay, read_replay
 from tiered_cache.core.structured import TRUE, Bare, parse_dictionary
+from tiered_cache.core.tags import read_tags
 from tiered_cache.core.validators import parse_if_none_match
 from tiered_cache.core.vocabulary import PLAIN, Ask, Headers
 
@@ -32,7 +33,8 @@ FOREIGN_PREFIXES = (b"x-portkey-", b"helicone-", b"x-litellm-", b"cf-aig-", b"x-
 OWN_PREFIX = b"x-tiered-cache-"
 _TTL = b"x-tiered-cache-ttl"
 _REPLAY = b"x-tiered-cache-replay"
-_OWN = frozenset({_TTL, _REPLAY, b"x-tiered-cache-variant"})
+_TAGS = b"x-tiered-cache-tags"
+_OWN = frozenset({_TAGS, _TTL, _REPLAY, b"x-tiered-cache-variant"})
 
 TARGETED = (b"tieredcache-cache-control", b"cdn-cache-control")
 """Response fields that are meant for caches like us, nearest first (RFC 9213 §2.2)."""
@@ -128,7 +130,8 @@ def _read(told: list[tuple[bytes, bytes]], key_names: frozenset[bytes], ignored:
     said = _joined(told)
     ttl_s = _shortest_ttl(said.get(_TTL))
     replay = read_replay(said[_REPLAY]) if _REPLAY in said else None
-    control, tags = said.get(b"cache-control"), said.get(b"if-none-match")
+    tags = read_tags(said[_TAGS]) if _TAGS in said else ()
+    control, validators = said.get(b"cache-control"), said.get(b"if-none-match")
     asked = PLAIN if control is None else _cache_control(control, ignored)
     whole = Ask(
         asked.no_store,
@@ -138,12 +141,13 @@ def _read(told: list[tuple[bytes, bytes]], key_names: frozenset[bytes], ignored:
         asked.min_fresh_s,
         asked.max_stale_s,
         ttl_s,
-        () if tags is None else parse_if_none_match(tags),
+        () if validators is None else parse_if_none_match(validators),
         b"" if key_names.isdisjoint(said) else _key_fields(said, key_names),
-        _bypass(said, ttl_s, replay),
+        _bypass(said, ttl_s, replay, tags),
         said.get(_RETRY, b"0") != b"0" and _is_retry(said[_RETRY]),
         _timeout(said.get(_TIMEOUT)),
         replay,
+        () if tags is None else tags,
     )
     return PLAIN if whole == PLAIN else whole
 
@@ -201,7 +205,9 @@ def _shortest_ttl(value: bytes | None) -> float | None:
     return None if None in asked else min(ttl for ttl in asked if ttl is not None)
 
 
-def _bypass(said: dict[bytes, bytes], ttl_s: float | None, replay: Replay | None) -> str | None:
+def _bypass(
+    said: dict[bytes, bytes], ttl_s: float | None, replay: Replay | None, tags: tuple[str, ...] | None
+) -> str | None:
     """Why these fields forbid caching: a foreign control, an unknown one of ours, a broken value."""
     for name in said:
         if name.startswith(FOREIGN_PREFIXES):
@@ -211,6 +217,8 @@ def _bypass(said: dict[bytes, bytes], ttl_s: float | None, replay: Replay | None
             return "unknown-control"
     if ttl_s is None and _TTL in said:
         return "bad-ttl"
+    if tags is None:
+        return "bad-tags"
     return "bad-replay" if replay is None and _REPLAY in said else None
 
 

@@ -1,6 +1,7 @@
 """Which entry leaves when space runs out: least recently used, under a budget in bytes."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -29,6 +30,9 @@ class Lru(Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._values)
 
     def get(self, key: K) -> V | None:
         """The value, which becomes the most recently used."""

@@ -24,6 +24,7 @@ from tiered_cache.core.canonical import (
     ToolMemo,
     canonicalise,
 )
+from tiered_cache.core.epochs import SCOPE_BYTES
 from tiered_cache.core.memo import RecentMap
 from tiered_cache.core.rules import LOOSER, Looser, Rule, key_rules
 from tiered_cache.core.vocabulary import Bypass, CacheKey, Keyed, Request
@@ -116,6 +117,7 @@ class Keyer:
         self._json_endpoints = self.endpoints - FORM_ENDPOINTS
         self._default_models = default_models
         self._rules = rules
+        self._scopes = self._derive(b"scope")
         self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
         self._inner = hashlib.sha256(_padded(self._derive(b"digest"), 0x36))
         self._variant_secret = self._derive(b"variant")
@@ -190,6 +192,11 @@ class Keyer:
             ValueError: there is none.
         """
         return self._digest_credentials(b"credential", credentials)
+
+    def scope_digest(self, *texts: str) -> bytes:
+        """Keyed digest of what a purge reaches: a kind and its texts, `SCOPE_BYTES` long."""
+        whole = hmac.digest(self._scopes, _delimited(*[text.encode() for text in texts]), "sha256")
+        return whole[:SCOPE_BYTES]
 
     def _of_form(self, request: Request, names: tuple[str, bytes, bytes, str, str]) -> Keyed | Bypass:
         """The key of a body that is no JSON; it is not remembered, as each has a boundary of its own."""

@@ -66,6 +66,7 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             other caller can join it.
         linger_s: how long a flight lives on when its last caller has left.
         on_abandon: what becomes of it then; None finishes what is worth it.
+        tags: by which its answer can be purged inside the tenant, beside those of caller and origin.
     """
 
     store: bool | None = None
@@ -82,10 +83,11 @@ class Gives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     upstream_stream: bool | None = None
     linger_s: float | None = None
     on_abandon: Literal["finish", "cancel"] | None = None
+    tags: tuple[str, ...] | None = None
 
 
 BEFORE_THE_ANSWER = (
-    *("collapse", "looser", "replay", "variants"),
+    *("collapse", "looser", "replay", "variants", "tags"),
     *("follow_json", "upstream_stream", "linger_s", "on_abandon"),
 )
 """What has no effect any more once the answer is there."""

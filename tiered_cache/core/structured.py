@@ -46,15 +46,22 @@ def parse_dictionary(value: bytes) -> dict[bytes, Bare] | None:
 
 def is_list(value: bytes) -> bool:
     """Whether `value` is a List that a recipient can read, so that another member may be appended to it."""
+    return parse_list(value) is not None
+
+
+def parse_list(value: bytes) -> list[Bare] | None:
+    """Members of a List, without parameters; None if it is none."""
     value = value.strip(b" ")
+    members: list[Bare] = []
     at = 0
     try:
         while at < len(value):
-            _, at = _member(value, at)
+            member, at = _member(value, at)
+            members.append(member)
             at = _next_member(value, at)
     except _BadFieldError:
-        return False
-    return True
+        return None
+    return members
 
 
 def _dictionary(value: bytes) -> dict[bytes, Bare]:

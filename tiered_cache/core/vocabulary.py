@@ -85,6 +85,7 @@ class Ask(Struct, frozen=True):
         retry: the SDK marked this call as a retry (`x-stainless-retry-count` >= 1).
         read_timeout_s: `x-stainless-read-timeout`, the caller's own deadline.
         replay: `x-tiered-cache-replay`, how fast a stored stream is to be given; None leaves it to the rule.
+        tags: `x-tiered-cache-tags`, by which its answer can be purged inside the tenant.
     """
 
     no_store: bool = False
@@ -100,6 +101,7 @@ class Ask(Struct, frozen=True):
     retry: bool = False
     read_timeout_s: float | None = None
     replay: Replay | None = None
+    tags: tuple[str, ...] = ()
 
 
 PLAIN = Ask()
@@ -182,12 +184,14 @@ class Keyed(Struct, frozen=True, gc=False):
         call: the facts about the request.
         shape: the rendering this caller gets (`call.shape`, computed once).
         elements: keys of the calls that this one is a batch of, in their order; else empty.
+        asked: the call's own key, where `key` is that of one of its variants.
     """
 
     key: CacheKey
     call: Call
     shape: Shape
     elements: tuple[CacheKey, ...] = ()
+    asked: CacheKey | None = None
 
 
 class Bypass(Struct, frozen=True):
@@ -256,6 +260,7 @@ class Entry(Struct, frozen=True, array_like=True):
         timing: milliseconds before each event of a stream, two bytes for each; empty where not known.
         cuts: renderings that need no reading of the body.
         content_type: of a body of bytes, as the origin wrote it; empty for the other forms.
+        stamp: how much was known of purges when its call began, and which of them reach it; see `PurgeLog`.
     """
 
     endpoint: str
@@ -274,6 +279,7 @@ class Entry(Struct, frozen=True, array_like=True):
     timing: bytes = b""
     cuts: tuple[Cut, ...] = ()
     content_type: bytes = b""
+    stamp: bytes = b""
 
 
 class Sealed(Struct, frozen=True):

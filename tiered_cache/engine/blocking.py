@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
 from tiered_cache.core.explain import Comparison, Explanation
+from tiered_cache.core.scopes import Selector
 from tiered_cache.core.vocabulary import Headers, Origin, Request, Response, Scope
 from tiered_cache.engine.cache import Cache
 from tiered_cache.engine.config import CacheConfig
 from tiered_cache.engine.ledger import Ledger
+from tiered_cache.engine.purging import PurgeOrder, PurgeRecord
 
 T = TypeVar("T")
 
@@ -90,6 +92,10 @@ class BlockingCache:
         if other is None:
             return self._call(lambda: self.cache.explain(request))
         return self._call(lambda: self.cache.explain(request, other))
+
+    def purge(self, what: Selector | Request, order: PurgeOrder | None = None) -> PurgeRecord:
+        """As `Cache.purge`."""
+        return self.run(self.cache.purge(what) if order is None else self.cache.purge(what, order))
 
     def _call(self, work: Callable[[], T]) -> T:
         async def on_loop() -> T:

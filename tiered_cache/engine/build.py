@@ -4,7 +4,9 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,12 +15,20 @@ from tiered_cache.core.canonical import KeyOptions
 from tiered_cache.core.keys import Keyer
 from tiered_cache.core.profiles import PROFILES, Profile, Row, unbounded
 from tiered_cache.core.rules import named
+from tiered_cache.engine.backplane import Backplane
 from tiered_cache.engine.checks import check_cache
+from tiered_cache.engine.coherence import Coherence
 from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
+from tiered_cache.engine.purge_keepers import JournalKeeper, Keeper, ProcessKeeper
+from tiered_cache.engine.purge_view import PurgeView
 from tiered_cache.errors import ConfigError
 from tiered_cache.tiers.base import Clock, Tier
 from tiered_cache.tiers.guard import GuardedTier
 from tiered_cache.tiers.memory import MemoryTier
+from tiered_cache.tiers.purge_journal import PurgeJournal
+
+if TYPE_CHECKING:
+    from tiered_cache.tiers.redis_places import PlaceOptions
 
 _LEAST_SECRET_BYTES = 16
 
@@ -36,6 +46,7 @@ class Parts(Struct, frozen=True):
     keyer: Keyer
     profile: Profile
     memory: MemoryTier
+    coherence: Coherence
     lower: tuple[GuardedTier, ...] = ()
     draw: Callable[[int], int] = secrets.randbelow
 
@@ -55,7 +66,8 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
     if config.redis is not None:
         lower.append(_guarded_redis(config.redis, clock))
     memory = MemoryTier(config.memory.capacity_bytes, clock)
-    return Parts(config, clock, keyer, profile_of(config), memory, tuple(lower))
+    coherence = _coherence(config, keyer, memory, clock)
+    return Parts(config, clock, keyer, profile_of(config), memory, coherence, tuple(lower))
 
 
 def keyer_of(config: CacheConfig, secret: bytes) -> Keyer:
@@ -133,6 +145,25 @@ def _write_once(path: Path, text: str) -> None:
         draft.unlink()
 
 
+def _coherence(config: CacheConfig, keyer: Keyer, memory: MemoryTier, clock: Clock) -> Coherence:
+    """Purges are kept where the entries are that live longest: in Redis, on disk, or in this process."""
+    bound_s = inf if config.redis is None else config.redis.unconfirmed_s
+    view = PurgeView(memory, clock, bound_s)
+    keeper: Keeper = ProcessKeeper(view)
+    if config.redis is not None:
+        keeper = _backplane(config.redis, view)
+    elif config.disk is not None:
+        keeper = JournalKeeper(view, PurgeJournal(config.disk.directory))
+    return Coherence(keyer, memory, view, keeper)
+
+
+def _backplane(config: RedisConfig, view: PurgeView) -> Backplane:
+    from tiered_cache.tiers.purge_board import PurgeBoard  # noqa: PLC0415 (loads redis-py)
+
+    board = PurgeBoard(config.url, prefix=config.prefix, options=_place_options(config))
+    return Backplane(view, board, config.heartbeat_s)
+
+
 def _guarded(tier: Tier, clock: Clock, read_deadline_s: float, write_deadline_s: float) -> GuardedTier:
     return GuardedTier(tier, read_deadline_s=read_deadline_s, write_deadline_s=write_deadline_s, clock=clock)
 
@@ -146,11 +177,21 @@ def _guarded_disk(config: DiskConfig, clock: Clock) -> GuardedTier:
 
 
 def _guarded_redis(config: RedisConfig, clock: Clock) -> GuardedTier:
-    # redis-py loads only where it is used.
-    from tiered_cache.tiers.redis import RedisTier  # noqa: PLC0415
-    from tiered_cache.tiers.redis_places import PlaceOptions  # noqa: PLC0415
+    from tiered_cache.tiers.redis import RedisTier  # noqa: PLC0415 (redis-py loads only where it is used)
 
-    options = PlaceOptions(
+    tier = RedisTier(
+        config.url,
+        prefix=config.prefix,
+        options=_place_options(config),
+        max_value_bytes=config.max_value_bytes,
+    )
+    return _guarded(tier, clock, config.read_deadline_s, config.write_deadline_s)
+
+
+def _place_options(config: RedisConfig) -> "PlaceOptions":
+    from tiered_cache.tiers.redis_places import PlaceOptions  # noqa: PLC0415 (as above)
+
+    return PlaceOptions(
         read_timeout_s=config.read_deadline_s,
         write_timeout_s=config.write_deadline_s,
         protocol=config.protocol,
@@ -158,7 +199,3 @@ def _guarded_redis(config: RedisConfig, clock: Clock) -> GuardedTier:
         sentinel_username=config.sentinel_username,
         sentinel_password=config.sentinel_password,
     )
-    tier = RedisTier(
-        config.url, prefix=config.prefix, options=options, max_value_bytes=config.max_value_bytes
-    )
-    return _guarded(tier, clock, config.read_deadline_s, config.write_deadline_s)

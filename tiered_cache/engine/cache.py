@@ -8,7 +8,7 @@ from tiered_cache.core.directives import SDK_DEFAULT
 from tiered_cache.core.explain import Comparison, Explanation, compare, explain
 from tiered_cache.core.freshness import Verdict, judge
 from tiered_cache.core.machine import State
-from tiered_cache.core.policy import plan
+from tiered_cache.core.scopes import Selector
 from tiered_cache.core.vocabulary import (
     PLAIN,
     Ask,
@@ -23,8 +23,9 @@ from tiered_cache.core.vocabulary import (
     Scope,
     Usage,
 )
-from tiered_cache.engine.answering import Answering, tenant_of
+from tiered_cache.engine.answering import Answering
 from tiered_cache.engine.background import Background
+from tiered_cache.engine.beyond import Beyond
 from tiered_cache.engine.build import Parts, build
 from tiered_cache.engine.callers import Callers
 from tiered_cache.engine.calls import CallResult, Fetch, call
@@ -37,9 +38,10 @@ from tiered_cache.engine.judge import Judge
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.lookup import Driver, Lookup
 from tiered_cache.engine.pump import Pump
+from tiered_cache.engine.purging import PurgeOrder, PurgeRecord, Purging
 from tiered_cache.engine.repeats import Repeats
 from tiered_cache.engine.store import Store
-from tiered_cache.engine.terms import NO_STORE, terms_of
+from tiered_cache.engine.terms import NO_STORE
 from tiered_cache.engine.variants import Variants
 from tiered_cache.errors import CacheClosedError, OriginCutError, RequestError
 from tiered_cache.tiers.base import Clock
@@ -47,6 +49,8 @@ from tiered_cache.tiers.guard import TierHealth
 
 DRAIN_S = 5.0
 """How long `close` waits for flights and background writes unless told otherwise."""
+
+_AT_ONCE = PurgeOrder()
 
 _FAULT = "engine-fault"
 """Reason word of a call that a defect of ours forwards uncached."""
@@ -84,7 +88,8 @@ class Cache:
             self._background,
             self.ledger,
             parts.clock,
-            config.lookup_budget_s,
+            parts.coherence,
+            budget_s=config.lookup_budget_s,
         )
         self._flights = Flights()
         most_bytes, clock = config.max_entry_bytes, parts.clock
@@ -110,8 +115,16 @@ class Cache:
         )
         self._answering = Answering(self._store, self.ledger, parts.profile, self._resume, parts.clock)
         self._elements = Elements(self._store, self._driver, self._answering, parts.keyer)
-        self._repeats = Repeats(self.ledger)
-        self._variants = Variants(self._store, self._flights, parts.keyer, parts.draw)
+        self._beyond = Beyond(
+            parts.profile,
+            self._is_closed,
+            driver=self._driver,
+            answering=self._answering,
+            elements=self._elements,
+            variants=Variants(self._store, self._flights, parts.keyer, parts.draw),
+            repeats=Repeats(self.ledger),
+        )
+        self._purging = Purging(parts.coherence, self.name, parts.clock)
         self._closed = False
 
     @classmethod
@@ -126,8 +139,10 @@ class Cache:
         Raises:
             ConfigError: the configuration cannot be used.
         """
-        cache = cls(build(CacheConfig() if config is None else config, clock))
+        parts = build(CacheConfig() if config is None else config, clock)
+        cache = cls(parts)
         try:
+            parts.coherence.start()
             yield cache
         finally:
             await cache.close()
@@ -210,6 +225,28 @@ class Cache:
             raise
         except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
             return self._fault(error)
+
+    async def purge(self, what: Selector | Request, order: PurgeOrder = _AT_ONCE) -> PurgeRecord:
+        """Have no node answer from what it has of `what`, whatever tier it is in or on its way to.
+
+        A flight that began before goes on for those who follow it; who asks from now on does not join it, and
+        it is not stored.
+
+        Args:
+            what: a key, tag, model, tenant or everything; or a call as it would be served.
+            order: soft or hard, counted or not.
+
+        Raises:
+            RequestError: `what` names nothing or more than one thing, or a call that is never cached.
+        """
+        if isinstance(what, Selector):
+            return await self._purging.purge(what, order)
+        return await self._purging.purge_request(what, order)
+
+    @property
+    def purges(self) -> tuple[PurgeRecord, ...]:
+        """The last purges that were asked of this node, oldest first."""
+        return tuple(self._purging.trail)
 
     def peek(self, request: Request, named: Keyed | Bypass | None = None) -> Response | None:
         """The answer, if L1 holds a fresh one: no task, no thread, no lock, no network.
@@ -300,41 +337,10 @@ class Cache:
         if isinstance(keyed, Bypass):
             return keyed
         hit = self._fresh_in_memory(request, keyed)
-        return hit if hit is not None else await self._beyond_memory(request, keyed, origin)
+        return hit if hit is not None else await self._beyond.serve(request, keyed, origin)
 
-    async def _beyond_memory(
-        self, request: Request, keyed: Keyed, origin: Origin
-    ) -> Response | BaseException | Bypass:
-        intended = plan(self._profile, keyed.call, tenant_of(request))
-        closed = self._credentials.is_closed(request.scope, self._monotonic())
-        launched = self._flights.launched
-        terms = terms_of(request, keyed.call, intended, closed=closed, launched=launched)
-        start = State.START
-        if keyed.elements and not terms.reload and terms.forbidden is None:
-            answered = await self._elements.serve(request, keyed, origin, terms)
-            if isinstance(answered, Lookup):
-                return self._ended(State.FAIL if answered.landing is None else State.DELIVER, answered)
-            if answered is not None:
-                return answered
-            start = State.FLIGHT
-        elif intended.variants and terms.forbidden is None:
-            assigned = await self._variants.assign(request, keyed, terms, intended.variants)
-            keyed, terms, start = assigned.keyed, assigned.terms, assigned.start
-        lookup = Lookup(keyed, request, origin, terms)
-        return self._ended(await self._driver.run(lookup, start), lookup)
-
-    def _ended(self, state: State, lookup: Lookup) -> Response | BaseException | Bypass:
-        match state:
-            case State.BYPASS:
-                return Bypass(str(lookup.terms.forbidden), lookup.keyed.call.model)
-            case State.FAIL:
-                return self._failure(lookup)
-            case State.STALE_HIT:
-                self._driver.refresh(lookup)
-            case _:
-                if lookup.flight is not None and not lookup.led and not lookup.terms.variant:
-                    self._repeats.note(lookup.request, lookup.keyed.call, lookup.flight)
-        return self._answering.finish(state, lookup)
+    def _is_closed(self, scope: Scope | None) -> bool:
+        return self._credentials.is_closed(scope, self._monotonic())
 
     async def _resume(self, lookup: Lookup) -> State | None:
         """Where a follower goes on whose stream broke off; a fault of ours is counted."""
@@ -343,14 +349,6 @@ class Cache:
         except Exception as error:  # noqa: BLE001 (the outer edge: no fault of ours becomes the caller's error)
             self._fault(error)
             return None
-
-    @staticmethod
-    def _failure(lookup: Lookup) -> BaseException:
-        failure = lookup.failure
-        assert failure is not None
-        if lookup.origin_failed:
-            return failure
-        raise failure
 
     async def _forward(self, request: Request, origin: Origin, bypass: Bypass) -> Response:
         self.ledger.upstream_calls += 1

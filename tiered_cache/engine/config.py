@@ -85,6 +85,8 @@ class RedisConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         protocol: version of RESP.
         ca_file: certificates that may sign the servers' beside the system's, for `rediss://`.
         sentinel_username, sentinel_password: login at the Sentinels.
+        heartbeat_s: how often each node looks at the log of purges.
+        unconfirmed_s: how long answers of memory and disk are used while that log cannot be read.
     """
 
     url: str
@@ -96,6 +98,8 @@ class RedisConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ca_file: str | None = None
     sentinel_username: str | None = None
     sentinel_password: str | None = None
+    heartbeat_s: float = 0.5
+    unconfirmed_s: float = 300.0
 
 
 class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -101,6 +101,7 @@ class Flight:
         keyed, request, origin: the leader's call.
         began_s: when it was started (monotonic).
         course: what rules and caller say of it.
+        stamp: what was known of purges when it began, and which of them reach its answer.
         number: its place in the order of all flights.
         head: done once the response's status and headers are known (see `status`, `headers`).
         begun: some of the response has come, so it is paid for.
@@ -129,6 +130,7 @@ class Flight:
         self.origin = origin
         self.began_s = began_s
         self.course = course
+        self.stamp = b""
         self.number = 0
         loop = asyncio.get_running_loop()
         self.head: asyncio.Future[None] = loop.create_future()

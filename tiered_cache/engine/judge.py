@@ -4,9 +4,11 @@ from msgspec.structs import replace
 
 from tiered_cache.core.answers import is_live, read_json, read_stream, stored_headers, usage_of
 from tiered_cache.core.embeddings_parts import split, weigh_inputs
+from tiered_cache.core.epochs import Standing, with_scopes
 from tiered_cache.core.policy import lifetime
 from tiered_cache.core.profiles import Profile
 from tiered_cache.core.shapes import form_of
+from tiered_cache.core.scopes import key_scope
 from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import (
     Answer,
@@ -30,7 +32,7 @@ from tiered_cache.tiers.memory import Resident
 TOO_LARGE = Refusal("too-large")
 
 _UNSTORED = Lifetime(0.0, rule="not stored")
-_SHARED_ALL_THE_SAME = frozenset({"superseded", "lifetime"})
+_SHARED_ALL_THE_SAME = frozenset({"superseded", "lifetime", "purged"})
 """Refusals that say nothing of the next answer: one came too late, or its caller wanted it for no time."""
 _LARGEST_BATCH = 16
 """How many times as large as an entry the answer to a batch may be: it is held and parsed whole."""
@@ -59,6 +61,7 @@ class Judge:
         max_entry_bytes: int,
     ) -> None:
         self._store = store
+        self._coherence = store.coherence
         self._flights = flights
         self._ledger = ledger
         self._profile = profile
@@ -130,7 +133,8 @@ class Judge:
         if reason is None and isinstance(read, Answer):
             life = self._lifetime(flight, response, read)
             timing = b"" if entry.form == "bytes" else flight.recording.arrivals.timing()
-            entry = replace(entry, lifetime=life, timing=timing)
+            stamp = self._coherence.stamped(flight.stamp, flight.scope, entry.model, response.headers)
+            entry = replace(entry, lifetime=life, timing=timing, stamp=stamp)
             reason = None if life.fresh_s > 0 else Refusal("lifetime")
         if reason is not None:
             return self._refused(flight, response, raw, entry, reason)
@@ -177,6 +181,8 @@ class Judge:
     def _refusal(self, flight: Flight, read: Answer | Refusal) -> Refusal | None:
         if isinstance(read, Refusal):
             return read
+        if self._coherence.standing(flight.stamp, flight.began_s) is not Standing.VALID:
+            return Refusal("purged")
         newest = any(self._flights.may_store(flight, key) for key in flight.keys)
         return None if newest else Refusal("superseded")
 
@@ -199,7 +205,8 @@ def _parts(flight: Flight, entry: Entry) -> tuple[Entry, ...]:
     weights = weigh_inputs(request.body if request.plain_body is None else request.plain_body)
     parts = split(entry, weights, flight.keyed.key)
     assert parts is not None  # it was judged to have one result for each
-    return parts
+    keyed = zip(parts, flight.keyed.elements, strict=True)
+    return tuple(replace(part, stamp=with_scopes(part.stamp, (key_scope(key),))) for part, key in keyed)
 
 
 def streams(keyed: Keyed, response: Response) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tiered_cache.core.answers import render
+from tiered_cache.core.epochs import Standing
 from tiered_cache.core.freshness import Verdict, judge, stale_if_error_allowed
 from tiered_cache.core.machine import TERMINAL, Event, State, advance
 from tiered_cache.core.vocabulary import Fwd, Keyed, Origin, Rendering, Request
@@ -112,6 +113,7 @@ class Driver:
         *,
         linger_s: float,
     ) -> None:
+        self._coherence = store.coherence
         self._store = store
         self._flights = flights
         self._pump = pump
@@ -127,6 +129,11 @@ class Driver:
             State.FORWARD: self._forward,
             State.FOLLOW: self._follow,
         }
+
+    @property
+    def launched(self) -> int:
+        """Number of the latest flight."""
+        return self._flights.launched
 
     async def run(self, lookup: Lookup, state: State = State.START) -> State:
         """Drive `lookup` to its end; returns the terminal state, its results are in `lookup`.
@@ -174,6 +181,7 @@ class Driver:
         return False
 
     async def _board(self, lookup: Lookup) -> Event:
+        await self._coherence.ready()  # what a node fills before it knows the log is good for itself alone
         if lookup.generation and not lookup.keyed.call.stream:
             # Who asked for a stream goes first: this one may follow what that one leads, not the other way.
             await asyncio.sleep(0)
@@ -183,11 +191,22 @@ class Driver:
         if (alone and not lookup.request.ask.retry) or lookup.releases > _RELEASES:
             return Event.LEADS
         flight = self._flights.find(lookup.joinable, lookup.terms.after)
-        if flight is None or not _may_follow(lookup, flight):
+        if flight is None or not _may_follow(lookup, flight) or self._was_purged(flight):
             return Event.LEADS
         lookup.enter(flight, led=False)
         self._ledger.count("follower", _mode(flight))
         return Event.JOINS
+
+    def _was_purged(self, flight: Flight) -> bool:
+        """Whether its answer is as old as what a purge was to end."""
+        return self._coherence.standing(flight.stamp, flight.began_s) is not Standing.VALID
+
+    def _stamp(self, lookup: Lookup) -> bytes:
+        scope, tags = lookup.request.scope, lookup.terms.gives.tags
+        assert scope is not None  # else the call would not be keyed
+        return self._coherence.stamp(
+            scope, lookup.keyed, (*(() if tags is None else tags), *lookup.request.ask.tags)
+        )
 
     async def _recheck(self, lookup: Lookup) -> Event:
         """L1 again: another flight may have landed while the lower tiers were asked. Never suspends."""
@@ -214,6 +233,7 @@ class Driver:
             reload=terms.reload,
         )
         flight = Flight(keyed, request, lookup.origin, self._clock.monotonic(), course)
+        flight.stamp = self._stamp(lookup)
         self._flights.launch(flight)
         self._ledger.count("flight", _mode(flight))
         if course.generation:

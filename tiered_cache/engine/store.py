@@ -6,12 +6,17 @@ from msgspec import Struct
 
 from tiered_cache.core import codec
 from tiered_cache.core.answers import render, with_cut
+from tiered_cache.core.epochs import Standing
 from tiered_cache.core.vocabulary import CacheKey, Entry, Found, Keyed, Rendering, Sealed, Shape
 from tiered_cache.engine.background import Background
+from tiered_cache.engine.coherence import Coherence
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.tiers.base import Clock
 from tiered_cache.tiers.guard import GuardedTier, TierHealth
 from tiered_cache.tiers.memory import MemoryTier, Resident
+
+_WRITTEN = frozenset({Standing.VALID, Standing.SOFT})
+"""What is put into the tiers below; for the rest it is too late."""
 
 
 class Candidate(Struct, frozen=True):
@@ -73,6 +78,7 @@ class Store:
         background: where writes run.
         ledger: where dropped writes are counted.
         clock: ages of what is in memory.
+        coherence: what purges say of an entry.
         budget_s: what the lower tiers together may cost one call; None is the longest of their deadlines.
     """
 
@@ -83,8 +89,11 @@ class Store:
         background: Background,
         ledger: Ledger,
         clock: Clock,
+        coherence: Coherence,
+        *,
         budget_s: float | None = None,
     ) -> None:
+        self.coherence = coherence
         self.memory = memory
         self._lower = tuple(lower)
         self._background = background
@@ -124,9 +133,24 @@ class Store:
     async def _met_below(self, depth: int, key: CacheKey, until_s: float) -> Met | Unfit | None:
         tier = self._lower[depth]
         found = await tier.get(key, until_s - self._clock.monotonic())
-        if found is not None:
-            return self._promoted(key, found, depth)
-        return None if tier.last_fault is None else Unfit(f"{tier.name}/{tier.last_fault}")
+        if found is None:
+            return None if tier.last_fault is None else Unfit(f"{tier.name}/{tier.last_fault}")
+        sound = await self._sound(tier, found)
+        return None if sound is None else self._promoted(key, sound, depth)
+
+    async def _sound(self, tier: GuardedTier, found: Found) -> Found | None:
+        """What no purge has taken of what a tier holds; what a soft purge has reached is stale."""
+        await self.coherence.ready()
+        entry = found.sealed.entry
+        match self.coherence.standing(entry.stamp, self._clock.monotonic() - found.age_s):
+            case Standing.VALID:
+                return found
+            case Standing.SOFT:
+                aged = Found(found.sealed, max(found.age_s, entry.lifetime.fresh_s))
+                return aged if aged.age_s < entry.lifetime.retention_s else None
+            case Standing.PURGED | Standing.UNSURE:
+                self._ledger.count("purged", tier.name)
+                return None
 
     def nearby(self, key: CacheKey) -> Met | None:
         """What memory holds for `key`."""
@@ -218,7 +242,10 @@ class Store:
         name = (tier.name, key)
         write: _Write | None = first
         try:
-            while write is not None:
+            while (
+                write is not None
+                and self.coherence.standing(write.sealed.entry.stamp, write.born_s) in _WRITTEN
+            ):
                 await tier.put(key, write.sealed, self._clock.monotonic() - write.born_s)
                 write, self._writing[name] = self._writing[name], None
         finally:
@@ -245,7 +272,8 @@ class Store:
             await tier.clear()
 
     async def close(self) -> None:
-        """Close every tier."""
+        """Stop following purges, close every tier."""
+        await self.coherence.close()
         await self.memory.close()
         for tier in self._lower:
             await tier.close()

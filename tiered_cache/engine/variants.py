@@ -75,7 +75,7 @@ class Variants:
         """
         turns = self._round(keyed.key, count)
         met = await self._below(turns.keys)
-        views = [replace(keyed, key=key) for key in turns.keys]
+        views = [replace(keyed, key=key, asked=keyed.key) for key in turns.keys]
         places = [self._place(request, view, terms, met.get(view.key)) for view in views]
         index = self._index(request, views, places, terms, turns.turn)
         turns.turn = (index + 1) % count

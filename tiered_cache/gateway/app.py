@@ -6,10 +6,10 @@ import time
 from msgspec.structs import replace
 
 from tiered_cache.core.canonical import CACHEABLE_ENDPOINTS
-from tiered_cache.core.vocabulary import Headers, Response
+from tiered_cache.core.vocabulary import Response
 from tiered_cache.engine.cache import Cache
 from tiered_cache.errors import RequestError
-from tiered_cache.gateway.admin import EXPLAIN_PATH, Admin
+from tiered_cache.gateway.admin import ADMIN_PATHS, Admin
 from tiered_cache.gateway.admission import Admitted, Gate, body_coding, gate
 from tiered_cache.gateway.codings import TooLargeError, UndecodableError, unpack
 from tiered_cache.gateway.config import GatewayConfig
@@ -171,8 +171,8 @@ class Gateway:
     async def _other(self, http: HttpScope, receive: Receive, send: Send, *, cacheable: bool) -> None:
         """Everything that is not a cacheable call. Raises RequestError before the body has been read."""
         headers = tuple(http["headers"])
-        if self._admin is not None and http["path"] == EXPLAIN_PATH:
-            await self._explain(self._admin, http["method"], headers, Inlet(receive), send)
+        if self._admin is not None and http["path"] in ADMIN_PATHS:
+            await self._operate(self._admin, http, Inlet(receive), send)
             return
         own = self._own(http)
         if own is not None:
@@ -192,17 +192,18 @@ class Gateway:
         body = first if inlet.ended.is_set() else Upload(inlet, first)
         return await forward(self._upstream, http, admitted, body, "route")
 
-    async def _explain(self, admin: Admin, method: str, headers: Headers, inlet: Inlet, send: Send) -> None:
-        """The operator's question. Raises RequestError before the body has been read."""
+    async def _operate(self, admin: Admin, http: HttpScope, inlet: Inlet, send: Send) -> None:
+        """What an operator asks. Raises RequestError before the body has been read."""
+        headers, path = tuple(http["headers"]), http["path"]
         admin.admit(headers)
-        if method != "POST":
-            raise RequestError("Use POST for this path.", 405, "method_not_allowed")
+        if http["method"] != ADMIN_PATHS[path]:
+            raise RequestError(f"Use {ADMIN_PATHS[path]} for this path.", 405, "method_not_allowed")
         began_s = time.perf_counter()
         limit_bytes = 2 * self._keep_bytes + _ROOM_BYTES
         try:
             body = await inlet.read(limit_bytes, limit_bytes)
             assert isinstance(body, bytes)  # what is longer was refused
-            answer = admin.explain(body)
+            answer = await admin.answer(path, body)
         except RequestError as error:
             await self._exchanges.refuse(error, headers, inlet, send, began_s)
         except ClientGoneError:

@@ -43,6 +43,7 @@ class Node:
 
     Attributes:
         read: looks a key up, see `Lookups.read`.
+        dial: a further connection, for who listens.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Node:
         readers = [Line(connect(), read_timeout_s, write_timeout_s) for _ in range(READ_LINES)]
         self._writer = Line(connect(), write_timeout_s, write_timeout_s)
         self._lines = (*readers, self._writer)
+        self.dial = connect
         self.read = Lookups(readers, troubled).read
         self._troubled = troubled
 

@@ -1,0 +1,213 @@
+"""Keeps this node true to the log of purges that all nodes of a Redis share."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from typing import Protocol
+
+from tiered_cache.core.epochs import Epoch, Purge, PurgeLog
+from tiered_cache.engine.purge_keepers import Scopes
+from tiered_cache.engine.purge_view import PurgeView, new_log
+from tiered_cache.errors import TierUnavailableError
+
+FIRST_S = 0.1
+"""What the first miss of a process waits for the log."""
+
+_SHORTEST_REST_S = 0.05
+_LONGEST_REST_S = 1.0
+_MOST_PENDING = 1000
+
+
+class Board(Protocol):
+    """The shared log; all but `close` raise TierUnavailableError."""
+
+    async def epoch(self) -> Epoch:
+        """How far it goes."""
+        ...
+
+    async def read(self) -> PurgeLog:
+        """All of it."""
+        ...
+
+    async def purge(self, scopes: Scopes, *, soft: bool) -> Epoch:
+        """Write a line; how far it goes then."""
+        ...
+
+    async def renew(self, incarnation: bytes, /) -> None:
+        """Begin another log, if that of `incarnation` has not ended."""
+        ...
+
+    def news(
+        self, silence_s: float, subscribed: Callable[[], None], /
+    ) -> AsyncGenerator[tuple[Epoch, Purge]]:
+        """Each new line and the epoch it makes, until the connection fails."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class Backplane:
+    """Follows the shared log: news as they come, and a look at its epoch with each heartbeat.
+
+    A gap in the numbers, another incarnation or a subscription that was lost has the whole log read anew. A
+    log that goes back has lost lines, so another one is begun, in which no entry of the old one is good.
+
+    Args:
+        view: kept true to the log.
+        board: the log.
+        heartbeat_s: how often it is looked at; without contact for twice that the view is in doubt.
+    """
+
+    def __init__(self, view: PurgeView, board: Board, heartbeat_s: float) -> None:
+        self._view = view
+        self._board = board
+        self._heartbeat_s = heartbeat_s
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._first = asyncio.Event()
+        self._waited = False
+        self._look = asyncio.Event()
+        self._subscribed = False
+        self._stale = True
+        self._diverged = False
+        self._heard: list[tuple[Epoch, Purge]] | None = None
+        self._failures = 0
+        self._pending: list[tuple[Scopes, bool]] = []
+        view.doubt()
+
+    def start(self) -> None:
+        """Begin to follow."""
+        if not self._tasks:
+            loop = asyncio.get_running_loop()
+            self._tasks = (loop.create_task(self._watch()), loop.create_task(self._listen()))
+
+    async def ready(self) -> None:
+        """Return once the log has been looked at; only the first callers wait for that."""
+        self.start()
+        if not self._waited and not self._first.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._first.wait(), FIRST_S)
+            self._waited = True
+
+    async def purge(self, scopes: Scopes, *, soft: bool) -> bool:
+        """Write a line for all nodes.
+
+        Where that fails this node drops all it knows, and the line is written when the log is back.
+        """
+        try:
+            epoch = await self._board.purge(scopes, soft=soft)
+        except TierUnavailableError:
+            self._put_off(scopes, soft=soft)
+            return False
+        self._hear(epoch, Purge(epoch.counter, scopes, soft))
+        return True
+
+    async def close(self) -> None:
+        """Stop following."""
+        left: set[asyncio.Task[None]] = set(self._tasks)
+        while left:
+            for task in left:
+                task.cancel()
+            # redis-py swallows a cancellation that comes while it logs in.
+            _, left = await asyncio.wait(left, timeout=_SHORTEST_REST_S)
+        await self._board.close()
+
+    def _put_off(self, scopes: Scopes, *, soft: bool) -> None:
+        self._pending.append((scopes, soft))
+        if len(self._pending) > _MOST_PENDING:
+            # Better too much than too little: one hard line for all of them.
+            every = tuple(dict.fromkeys(scope for each, _ in self._pending for scope in each))
+            self._pending = [(every, False)]
+        self._view.adopt(new_log())
+        self._look.set()
+
+    async def _watch(self) -> None:
+        """Look at the log with each heartbeat, and whenever something seems to be missing."""
+        while True:
+            self._look.clear()
+            try:
+                await self._settle_pending()
+                await self._compare()
+                self._failures = 0
+            except TierUnavailableError:
+                self._failures += 1
+                if self._failures > 1:
+                    self._view.doubt()
+            self._first.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), self._heartbeat_s)
+
+    async def _settle_pending(self) -> None:
+        while self._pending:
+            scopes, soft = self._pending[0]
+            await self._board.purge(scopes, soft=soft)
+            del self._pending[0]
+
+    async def _compare(self) -> None:
+        before = self._view.log.epoch
+        seen = await self._board.epoch()
+        went_back = seen.incarnation == before.incarnation and seen.counter < before.counter
+        if went_back or self._diverged:
+            self._diverged = False
+            await self._board.renew(seen.incarnation)
+            self._stale = True
+        if self._stale or seen != self._view.log.epoch:
+            await self._read()
+        if self._subscribed and not self._stale:
+            self._view.trust()
+
+    async def _read(self) -> None:
+        """Take the whole log, and what was heard while it was on its way."""
+        self._stale, self._heard = False, []
+        try:
+            log = await self._board.read()
+        except TierUnavailableError:
+            self._stale = True
+            raise
+        finally:
+            heard, self._heard = self._heard, None
+        for epoch, purge in heard:
+            if epoch.incarnation == log.epoch.incarnation:
+                self._stale = self._stale or purge.counter > log.epoch.counter + 1
+                log.note(purge)
+        self._view.adopt(log)
+
+    async def _listen(self) -> None:
+        """Follow the news, over one connection after the other."""
+        rest_s = _SHORTEST_REST_S
+        while True:
+            try:
+                async with aclosing(self._board.news(self._heartbeat_s, self._subscribe)) as news:
+                    async for epoch, purge in news:
+                        rest_s = _SHORTEST_REST_S
+                        self._hear(epoch, purge)
+            except TierUnavailableError:
+                pass
+            self._subscribed, self._stale = False, True
+            await asyncio.sleep(rest_s)
+            rest_s = min(_LONGEST_REST_S, rest_s * 2)
+
+    def _subscribe(self) -> None:
+        """From here on nothing is missed, so the log is read once more."""
+        self._subscribed = True
+        self._reread()
+
+    def _hear(self, epoch: Epoch, purge: Purge) -> None:
+        if self._heard is not None:
+            self._heard.append((epoch, purge))
+        known = self._view.log.epoch
+        if epoch.incarnation != known.incarnation:
+            self._reread()
+            return
+        if epoch.counter > known.counter + 1:
+            self._reread()
+        elif epoch.counter <= known.counter and not self._view.log.has(purge):
+            # Either it is among what was missed, or that number was another line's, which is lost.
+            self._diverged = self._diverged or not (self._stale or self._heard is not None)
+            self._reread()
+        self._view.note(purge)
+
+    def _reread(self) -> None:
+        self._stale = True
+        self._look.set()
