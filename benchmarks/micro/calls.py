@@ -9,17 +9,8 @@ import msgspec
 
 from tiered_cache.core.codec import seal
 from tiered_cache.core.keys import Keyer
-from tiered_cache.core.vocabulary import (
-    CacheKey,
-    Entry,
-    Keyed,
-    Lifetime,
-    Request,
-    Response,
-    Scope,
-    Sealed,
-    Usage,
-)
+from tiered_cache.core.sealed import Sealed
+from tiered_cache.core.vocabulary import CacheKey, Entry, Keyed, Lifetime, Request, Response, Scope, Usage
 
 ENDPOINT = "chat/completions"
 SECRET = "a secret for benchmarks"

@@ -10,7 +10,8 @@ from xxhash import xxh3_64
 
 from tiered_cache.core import codec
 from tiered_cache.core.codec import seal, unseal
-from tiered_cache.core.vocabulary import CacheKey, Entry, Lifetime, Sealed, Usage
+from tiered_cache.core.sealed import Sealed
+from tiered_cache.core.vocabulary import CacheKey, Entry, Lifetime, Usage
 from tiered_cache.errors import CorruptEntryError
 
 KEY = CacheKey(bytes(range(33)))

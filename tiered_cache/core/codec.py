@@ -11,7 +11,8 @@ from msgspec import DecodeError
 from msgspec.msgpack import Decoder, Encoder
 from xxhash import xxh3_64_digest
 
-from tiered_cache.core.vocabulary import CacheKey, Entry, Lifetime, Sealed
+from tiered_cache.core.sealed import Sealed
+from tiered_cache.core.vocabulary import CacheKey, Entry, Lifetime
 from tiered_cache.errors import CorruptEntryError
 
 MAGIC = b"TC"

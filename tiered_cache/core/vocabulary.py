@@ -282,24 +282,6 @@ class Entry(Struct, frozen=True, array_like=True):
     stamp: bytes = b""
 
 
-class Sealed(Struct, frozen=True):
-    """An entry with its encoded bytes: encoded once at the fill, decoded once on the way up."""
-
-    entry: Entry
-    payload: bytes
-
-
-class Found(Struct, frozen=True):
-    """What a tier gives back.
-
-    Attributes:
-        age_s: seconds since the fill by this tier's own clock; passed on, so no tier lengthens a lifetime.
-    """
-
-    sealed: Sealed
-    age_s: float
-
-
 class Rendering(Struct, frozen=True):
     """One shape of an entry, written out.
 

@@ -25,10 +25,10 @@ from tiered_cache.core.vocabulary import (
 from tiered_cache.engine import following, heads
 from tiered_cache.engine.flight import Flight, Landing
 from tiered_cache.engine.ledger import Ledger, LedgerRow
-from tiered_cache.engine.lookup import Lookup
 from tiered_cache.engine.metering import metered
 from tiered_cache.engine.pacing import PacedBody
 from tiered_cache.engine.store import Store
+from tiered_cache.engine.underway import Lookup
 from tiered_cache.tiers.base import Clock
 from tiered_cache.tiers.memory import Resident
 

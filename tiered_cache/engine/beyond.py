@@ -8,9 +8,10 @@ from tiered_cache.core.profiles import Profile
 from tiered_cache.core.vocabulary import Bypass, Keyed, Origin, Request, Response, Scope
 from tiered_cache.engine.answering import Answering, tenant_of
 from tiered_cache.engine.elements import Elements
-from tiered_cache.engine.lookup import Driver, Lookup
+from tiered_cache.engine.lookup import Driver
 from tiered_cache.engine.repeats import Repeats
 from tiered_cache.engine.terms import terms_of
+from tiered_cache.engine.underway import Lookup
 from tiered_cache.engine.variants import Variants
 
 

@@ -36,12 +36,13 @@ from tiered_cache.engine.elements import Elements
 from tiered_cache.engine.flight import Flights, Traffic
 from tiered_cache.engine.judge import Judge
 from tiered_cache.engine.ledger import Ledger
-from tiered_cache.engine.lookup import Driver, Lookup
+from tiered_cache.engine.lookup import Driver
 from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.purging import PurgeOrder, PurgeRecord, Purging
 from tiered_cache.engine.repeats import Repeats
 from tiered_cache.engine.store import Store
 from tiered_cache.engine.terms import NO_STORE
+from tiered_cache.engine.underway import Lookup
 from tiered_cache.engine.variants import Variants
 from tiered_cache.errors import CacheClosedError, OriginCutError, RequestError
 from tiered_cache.tiers.base import Clock

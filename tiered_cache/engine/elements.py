@@ -33,9 +33,10 @@ from tiered_cache.core.vocabulary import (
 )
 from tiered_cache.engine.answering import Answering
 from tiered_cache.engine.flight import Landing
-from tiered_cache.engine.lookup import Driver, Lookup, stands_in
+from tiered_cache.engine.lookup import Driver, stands_in
 from tiered_cache.engine.store import Met, Store, Unfit
 from tiered_cache.engine.terms import Terms
+from tiered_cache.engine.underway import Lookup
 
 _AT_ONCE = 32
 """Elements looked up below memory at the same time: a batch must not use up the tiers' deadlines."""

@@ -10,7 +10,7 @@ from tiered_cache.engine import heads
 from tiered_cache.engine.flight import Flight
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.live import FollowedBody, Joined, LedBody, Rest, View
-from tiered_cache.engine.lookup import Lookup
+from tiered_cache.engine.underway import Lookup
 from tiered_cache.errors import OriginStatusError
 
 Resume = Callable[[Lookup], Awaitable[State | None]]

@@ -7,8 +7,8 @@ from tiered_cache.core.embeddings_parts import split, weigh_inputs
 from tiered_cache.core.epochs import Standing, with_scopes
 from tiered_cache.core.policy import lifetime
 from tiered_cache.core.profiles import Profile
-from tiered_cache.core.shapes import form_of
 from tiered_cache.core.scopes import key_scope
+from tiered_cache.core.shapes import form_of
 from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import (
     Answer,

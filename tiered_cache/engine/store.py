@@ -7,7 +7,8 @@ from msgspec import Struct
 from tiered_cache.core import codec
 from tiered_cache.core.answers import render, with_cut
 from tiered_cache.core.epochs import Standing
-from tiered_cache.core.vocabulary import CacheKey, Entry, Found, Keyed, Rendering, Sealed, Shape
+from tiered_cache.core.sealed import Found, Sealed
+from tiered_cache.core.vocabulary import CacheKey, Entry, Keyed, Rendering, Shape
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.coherence import Coherence
 from tiered_cache.engine.ledger import Ledger

@@ -7,7 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from tiered_cache.core.vocabulary import CacheKey, Found, Sealed
+from tiered_cache.core.sealed import Found, Sealed
+from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.errors import CorruptEntryError
 from tiered_cache.tiers.base import Tier
 

@@ -1,7 +1,8 @@
 """Entries and keys to fill tiers with."""
 
 from tiered_cache.core.codec import seal
-from tiered_cache.core.vocabulary import CacheKey, Entry, Lifetime, Sealed, Usage
+from tiered_cache.core.sealed import Sealed
+from tiered_cache.core.vocabulary import CacheKey, Entry, Lifetime, Usage
 
 _FAST_HASH_BYTES = 16
 _DIGEST_BYTES = 32

@@ -2,7 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
-from tiered_cache.core.vocabulary import CacheKey, Found, Sealed
+from tiered_cache.core.sealed import Found, Sealed
+from tiered_cache.core.vocabulary import CacheKey
 
 
 class Clock(Protocol):

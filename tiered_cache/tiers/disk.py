@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tiered_cache.core.codec import unseal
-from tiered_cache.core.vocabulary import CacheKey, Found, Sealed
+from tiered_cache.core.sealed import Found, Sealed
+from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.errors import CorruptEntryError, TierUnavailableError
 from tiered_cache.tiers.base import Clock
 from tiered_cache.tiers.disk_store import DiskStore, Write

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from tiered_cache.core.vocabulary import CacheKey, Found, Sealed
+from tiered_cache.core.sealed import Found, Sealed
+from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.errors import CorruptEntryError, TierUnavailableError
 from tiered_cache.tiers.base import Clock, Tier
 from tiered_cache.tiers.breaker import Breaker, BreakerConfig, BreakerState

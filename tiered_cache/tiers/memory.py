@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 from tiered_cache.core.codec import seal
 from tiered_cache.core.epochs import Standing
 from tiered_cache.core.eviction import Lru
-from tiered_cache.core.vocabulary import CacheKey, Entry, Found, Rendering, Sealed, Shape
+from tiered_cache.core.sealed import Found, Sealed
+from tiered_cache.core.vocabulary import CacheKey, Entry, Rendering, Shape
 from tiered_cache.tiers.base import Clock
 
 # What an entry costs beside its bytes (objects, slots, order), and a rendering with its header block.

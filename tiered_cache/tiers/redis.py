@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tiered_cache.core.codec import unseal
-from tiered_cache.core.vocabulary import CacheKey, Found, Sealed
+from tiered_cache.core.sealed import Found, Sealed
+from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.errors import CorruptEntryError, TierUnavailableError
 from tiered_cache.tiers.redis_lookups import MAX_VALUE_BYTES
 from tiered_cache.tiers.redis_node import Node, Script

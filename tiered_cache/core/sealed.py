@@ -1,0 +1,23 @@
+"""Entries as tiers take and give them: with their bytes, and with their age."""
+
+from msgspec import Struct
+
+from tiered_cache.core.vocabulary import Entry
+
+
+class Sealed(Struct, frozen=True):
+    """An entry with its encoded bytes: encoded once at the fill, decoded once on the way up."""
+
+    entry: Entry
+    payload: bytes
+
+
+class Found(Struct, frozen=True):
+    """What a tier gives back.
+
+    Attributes:
+        age_s: seconds since the fill by this tier's own clock; passed on, so no tier lengthens a lifetime.
+    """
+
+    sealed: Sealed
+    age_s: float
