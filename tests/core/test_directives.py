@@ -201,7 +201,7 @@ def test_the_fields_people_type_for_other_gateways_bypass():
     assert {read_ask(((name, b"1"),)).bypass for name in typed} == {"foreign-control"}
 
 
-@pytest.mark.parametrize("name", [b"x-tiered-cache-scope", b"x-tiered-cache-tags", b"x-tiered-cache-tll"])
+@pytest.mark.parametrize("name", [b"x-tiered-cache-scope", b"x-tiered-cache-tag", b"x-tiered-cache-tll"])
 def test_a_control_of_ours_that_is_not_honoured_bypasses(name):
     """SEMANTICS §3: "-scope only narrows": ignoring it would share more than was asked for."""
     assert read_ask(((name, b"x"),)).bypass == "unknown-control"

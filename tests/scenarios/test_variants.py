@@ -371,7 +371,9 @@ async def test_a_looser_key_has_variants_of_its_own():
             assert len({*await texts(w, origin, 3), *await texts(w, origin, 3, spaced)}) == (
                 6 if rule is strict else 3
             )
-            found.append({key[0] for turns in w.cache._variants._rounds.values() for key in turns.keys})
+            found.append(
+                {key[0] for turns in w.cache._beyond._variants._rounds.values() for key in turns.keys}
+            )
     assert found == [{1}, {17}]
 
 

@@ -74,8 +74,8 @@ class PurgeLog:
 
     Args:
         epoch: where it begins.
-        capacity: scopes remembered; when there are more, the older half is forgotten, and what is stamped
-            before the youngest of those counts as purged.
+        capacity: scopes remembered; when there are more, the oldest are forgotten down to half of it, and
+            what is stamped before the youngest of those counts as purged.
 
     Attributes:
         epoch: how far this log goes.
@@ -140,8 +140,8 @@ class PurgeLog:
         return sorted(lines, key=_number)
 
     def _forget(self) -> None:
-        """Drop the older half; what it could have reached counts as reached."""
-        old = self.lines()[: len(self) // 2]
+        """Drop the oldest until there is room again; what they could have reached counts as reached."""
+        old = self.lines()[: len(self) - self._capacity // 2]
         for purge in old:
             del (self._soft if purge.soft else self._hard)[purge.scopes[0]]
         self.floor = max(self.floor, old[-1].counter)
