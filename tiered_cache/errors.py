@@ -113,6 +113,15 @@ class CorruptEntryError(TierError):
     code = "corrupt"
 
 
+class ForeignEntryError(CorruptEntryError):
+    """Stored bytes that this process cannot read and another may: a later version, compression without zstd.
+
+    They are left where they are.
+    """
+
+    code = "foreign"
+
+
 class CacheClosedError(TieredCacheError):
     """The cache was used after it was closed."""
 

@@ -144,7 +144,7 @@ def test_each_truncation_and_an_extension_are_noticed():
         (b"TC", "version"),
         (b"TC\x01", "version"),
         (b"TC\x02\x00", "version"),
-        (b"TC\x01\x01", "flags"),
+        (b"TC\x01\x02", "flags"),
         (b"TC\x01\x00\x00\x00", "key"),
         (b"TC\x01\x00\x00\x21" + KEY, "checksum"),
         (b"TC\x01\x00\x00\x21" + KEY + bytes(8), "checksum"),

@@ -37,6 +37,9 @@ REFUSED = [
     (CacheConfig(max_body_values=-1), "max_body_values"),
     (CacheConfig(max_entry_bytes=-1), "max_entry_bytes"),
     (CacheConfig(pending_writes=-1), "pending_writes"),
+    (CacheConfig(pending_write_bytes=-1), "pending_write_bytes"),
+    (redis(max_value_bytes=-1), "redis_max_value_bytes"),
+    (redis(compress_above_bytes=-1), "redis_compress_above_bytes"),
     *[(disk(directory), "directory") for directory in ("", " ", "a\0b")],
     *[
         (CacheConfig(tenants={digest: "acme"}), "SHA-256")

@@ -11,8 +11,14 @@ from tiered_cache.tiers.redis_places import PlaceOptions
 PATIENT = {"read_timeout_s": 10.0, "write_timeout_s": 10.0}
 
 
-def redis_tier(url, prefix="tc", **options):
-    return RedisTier(url, prefix=prefix, options=PlaceOptions(**{**PATIENT, **options}))
+def redis_tier(url, prefix="tc", max_value_bytes=2**26, compress_above_bytes=None, **options):
+    return RedisTier(
+        url,
+        prefix=prefix,
+        options=PlaceOptions(**{**PATIENT, **options}),
+        max_value_bytes=max_value_bytes,
+        compress_above_bytes=compress_above_bytes,
+    )
 
 
 def unguarded(tier):
@@ -23,11 +29,20 @@ class RedisContract(TierContract):
     """Subclass it with a `url` fixture."""
 
     protocol = 2
+    compress_above_bytes = None
 
     @pytest.fixture
     async def tier(self, url, prefix):
         self.url = url
-        tier = self.guard(redis_tier(url, prefix, protocol=self.protocol, **self.options()))
+        tier = self.guard(
+            redis_tier(
+                url,
+                prefix,
+                protocol=self.protocol,
+                compress_above_bytes=self.compress_above_bytes,
+                **self.options(),
+            )
+        )
         yield tier
         await tier.close()
 

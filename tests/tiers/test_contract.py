@@ -98,6 +98,10 @@ class TestRedisWithoutHiredis(TestRedis):
         monkeypatch.setattr(redis_wire, "new_reader", PythonReader)
 
 
+class TestCompressedRedis(TestRedis):
+    compress_above_bytes = 0
+
+
 class TestRedisInRespThree(TestRedis):
     protocol = 3
 

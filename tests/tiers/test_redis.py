@@ -6,8 +6,12 @@ import contextlib
 import pytest
 from redis.asyncio import Redis
 
+from tests.tiers.redis_contract import redis_tier
+from tiered_cache.core import zstd
+from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.errors import ConfigError, CorruptEntryError, TierUnavailableError
 from tiered_cache.testing import sample_key, sample_sealed
+from tiered_cache.tiers.guard import GuardedTier
 from tiered_cache.tiers.redis import RedisTier
 from tiered_cache.tiers.redis_lookups import MAX_VALUE_BYTES
 from tiered_cache.tiers.redis_node import CONNECTIONS
@@ -230,3 +234,57 @@ def test_a_url_that_cannot_be_read_is_a_config_error_without_the_password(url):
     with pytest.raises(ConfigError) as caught:
         RedisTier(url)
     assert "pa55" not in str(caught.value)
+
+
+async def test_large_entries_are_compressed_and_come_back_as_they_were(redis_url, prefix, client):
+    tier = redis_tier(redis_url, prefix, compress_above_bytes=10_000)
+    try:
+        sizes = {}
+        for number, size in enumerate([100, 50_000, 2_000_000]):
+            key = sample_key(number)
+            sealed = sample_sealed(key, b"an answer " * (size // 10))
+            await tier.put(key, sealed)
+            assert (await tier.get(key)).sealed == sealed
+            sizes[size] = await client.strlen(tier.key_name(key))
+    finally:
+        await tier.close()
+    assert sizes[100] > 100
+    assert sizes[50_000] < 5_000
+    assert sizes[2_000_000] < 20_000
+
+
+async def test_who_has_no_zstd_misses_what_is_compressed_counts_it_and_leaves_it(
+    redis_url, prefix, client, monkeypatch
+):
+    writer = redis_tier(redis_url, prefix, compress_above_bytes=0)
+    reader = redis_tier(redis_url, prefix)
+    guarded = GuardedTier(reader, read_deadline_s=10.0, write_deadline_s=10.0, clock=SYSTEM_CLOCK)
+    try:
+        sealed = sample_sealed(KEY, b"an answer " * 1000)
+        await writer.put(KEY, sealed)
+        with monkeypatch.context() as without:
+            without.setattr(zstd, "ZSTD", None)
+            for _ in range(30):
+                assert await guarded.get(KEY) is None
+            assert guarded.health().counts == {"foreign": 30}
+            assert guarded.health().state == "closed"
+        assert (await guarded.get(KEY)).sealed == sealed
+        with monkeypatch.context() as without:
+            without.setattr(zstd, "ZSTD", None)
+            await guarded.put(KEY, sealed)  # as after a miss: what it asked the origin for is for all
+            assert (await guarded.get(KEY)).sealed == sealed
+    finally:
+        await writer.close()
+        await guarded.close()
+
+
+async def test_entries_over_the_limit_are_not_written_and_take_the_place_of_none(redis_url, prefix):
+    tier = redis_tier(redis_url, prefix, max_value_bytes=5_000)
+    try:
+        await tier.put(KEY, sample_sealed(KEY, b"small"))
+        await tier.put(KEY, sample_sealed(KEY, bytes(6_000)))
+        assert await tier.get(KEY) is None
+        await tier.put(KEY, sample_sealed(KEY, bytes(4_000)))
+        assert await tier.get(KEY) is not None
+    finally:
+        await tier.close()

@@ -15,13 +15,14 @@ from tiered_cache.core.canonical import KeyOptions
 from tiered_cache.core.keys import Keyer
 from tiered_cache.core.profiles import PROFILES, Profile, Row, unbounded
 from tiered_cache.core.rules import named
+from tiered_cache.core.zstd import ZSTD
 from tiered_cache.engine.backplane import Backplane
 from tiered_cache.engine.checks import check_cache
 from tiered_cache.engine.coherence import Coherence
 from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
 from tiered_cache.engine.purge_keepers import JournalKeeper, Keeper, ProcessKeeper
 from tiered_cache.engine.purge_view import PurgeView
-from tiered_cache.errors import ConfigError
+from tiered_cache.errors import ConfigError, MissingExtraError
 from tiered_cache.tiers.base import Clock, Tier
 from tiered_cache.tiers.guard import GuardedTier
 from tiered_cache.tiers.memory import MemoryTier
@@ -177,6 +178,8 @@ def _guarded_disk(config: DiskConfig, clock: Clock) -> GuardedTier:
 
 
 def _guarded_redis(config: RedisConfig, clock: Clock) -> GuardedTier:
+    if config.compress_above_bytes is not None and ZSTD is None:
+        raise MissingExtraError("compression", "zstd")
     from tiered_cache.tiers.redis import RedisTier  # noqa: PLC0415 (redis-py loads only where it is used)
 
     tier = RedisTier(
@@ -184,6 +187,7 @@ def _guarded_redis(config: RedisConfig, clock: Clock) -> GuardedTier:
         prefix=config.prefix,
         options=_place_options(config),
         max_value_bytes=config.max_value_bytes,
+        compress_above_bytes=config.compress_above_bytes,
     )
     return _guarded(tier, clock, config.read_deadline_s, config.write_deadline_s)
 

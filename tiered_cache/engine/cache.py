@@ -90,7 +90,7 @@ class Cache:
             self.ledger,
             parts.clock,
             parts.coherence,
-            budget_s=config.lookup_budget_s,
+            config=config,
         )
         self._flights = Flights()
         most_bytes, clock = config.max_entry_bytes, parts.clock

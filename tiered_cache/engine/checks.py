@@ -21,6 +21,7 @@ def check_cache(config: CacheConfig) -> None:
         max_body_values=config.max_body_values,
         max_entry_bytes=config.max_entry_bytes,
         pending_writes=config.pending_writes,
+        pending_write_bytes=config.pending_write_bytes,
         memory_capacity_bytes=config.memory.capacity_bytes,
     )
     if not (math.isfinite(config.linger_s) and config.linger_s >= 0):
@@ -80,5 +81,7 @@ def _check_disk(disk: DiskConfig) -> None:
 def _check_redis(redis: RedisConfig) -> None:
     demand_seconds(redis_read_deadline_s=redis.read_deadline_s, redis_write_deadline_s=redis.write_deadline_s)
     demand_seconds(redis_heartbeat_s=redis.heartbeat_s, redis_unconfirmed_s=redis.unconfirmed_s)
-    _demand_sizes(redis_max_value_bytes=redis.max_value_bytes)
+    _demand_sizes(
+        redis_max_value_bytes=redis.max_value_bytes, redis_compress_above_bytes=redis.compress_above_bytes
+    )
     read_redis_url(redis.url)

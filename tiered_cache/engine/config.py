@@ -82,6 +82,7 @@ class RedisConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         read_deadline_s: what a lookup may cost a caller.
         write_deadline_s: what a background write may take.
         max_value_bytes: larger entries are not written there.
+        compress_above_bytes: larger entries are compressed with zstd; None compresses none.
         protocol: version of RESP.
         ca_file: certificates that may sign the servers' beside the system's, for `rediss://`.
         sentinel_username, sentinel_password: login at the Sentinels.
@@ -94,6 +95,7 @@ class RedisConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     read_deadline_s: float = 0.025
     write_deadline_s: float = 1.0
     max_value_bytes: int = 64 * 2**20
+    compress_above_bytes: int | None = None
     protocol: Literal[2, 3] = 2
     ca_file: str | None = None
     sentinel_username: str | None = None
@@ -124,6 +126,7 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         lookup_budget_s: what all tiers below memory together may cost one call, a batch included; None is the
             longest of their read deadlines.
         pending_writes: background writes that may wait; further ones are dropped and counted.
+        pending_write_bytes: what they may weigh together.
     """
 
     secret: str | None = None
@@ -146,3 +149,4 @@ class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     linger_s: float = 15.0
     lookup_budget_s: float | None = None
     pending_writes: int = 1000
+    pending_write_bytes: int = 64 * 2**20

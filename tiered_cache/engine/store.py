@@ -11,6 +11,7 @@ from tiered_cache.core.sealed import Found, Sealed
 from tiered_cache.core.vocabulary import CacheKey, Entry, Keyed, Rendering, Shape
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.coherence import Coherence
+from tiered_cache.engine.config import CacheConfig
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.tiers.base import Clock
 from tiered_cache.tiers.guard import GuardedTier, TierHealth
@@ -80,7 +81,7 @@ class Store:
         ledger: where dropped writes are counted.
         clock: ages of what is in memory.
         coherence: what purges say of an entry.
-        budget_s: what the lower tiers together may cost one call; None is the longest of their deadlines.
+        config: what lookups below may cost one call (by default the longest deadline), what writes may weigh.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Store:
         clock: Clock,
         coherence: Coherence,
         *,
-        budget_s: float | None = None,
+        config: CacheConfig,
     ) -> None:
         self.coherence = coherence
         self.memory = memory
@@ -101,8 +102,10 @@ class Store:
         self._ledger = ledger
         self._clock = clock
         longest_s = max((tier.read_deadline_s for tier in self._lower), default=0.0)
-        self._budget_s = longest_s if budget_s is None else budget_s
+        self._budget_s = longest_s if config.lookup_budget_s is None else config.lookup_budget_s
         self._writing: dict[tuple[str, CacheKey], _Write | None] = {}
+        self._pending_bytes = 0
+        self._most_pending_bytes = config.pending_write_bytes
 
     async def candidates(self, key: CacheKey, shape: Shape) -> AsyncIterator[Candidate | Unfit]:
         """What each tier holds for `key`, nearest first."""
@@ -231,12 +234,17 @@ class Store:
         """Write behind; writes of one key to one tier are made in order, and only the last that waits."""
         name = (tier.name, key)
         write = _Write(sealed, self._clock.monotonic() - age_s)
-        if name in self._writing:
+        waiting = self._writing.get(name)
+        pending_bytes = self._pending_bytes + len(sealed.payload) - (_weight(waiting) if waiting else 0)
+        if pending_bytes > self._most_pending_bytes:
+            self._ledger.count("dropped-write", tier.name)
+        elif name in self._writing:
+            self._pending_bytes = pending_bytes
             self._writing[name] = write
-            return
-        self._writing[name] = None
-        if not self._background.try_start(self._written(tier, key, write)):
-            del self._writing[name]
+        elif self._background.try_start(self._written(tier, key, write)):
+            self._pending_bytes = pending_bytes
+            self._writing[name] = None
+        else:
             self._ledger.count("dropped-write", tier.name)
 
     async def _written(self, tier: GuardedTier, key: CacheKey, first: _Write) -> None:
@@ -248,9 +256,11 @@ class Store:
                 and self.coherence.standing(write.sealed.entry.stamp, write.born_s) in _WRITTEN
             ):
                 await tier.put(key, write.sealed, self._clock.monotonic() - write.born_s)
+                self._pending_bytes -= _weight(write)
                 write, self._writing[name] = self._writing[name], None
         finally:
-            del self._writing[name]
+            for left in (write, self._writing.pop(name)):
+                self._pending_bytes -= _weight(left) if left else 0
 
     @property
     def has_lower(self) -> bool:
@@ -278,6 +288,10 @@ class Store:
         await self.memory.close()
         for tier in self._lower:
             await tier.close()
+
+
+def _weight(write: _Write) -> int:
+    return len(write.sealed.payload)
 
 
 def _unfit(entry: Entry) -> Unfit:

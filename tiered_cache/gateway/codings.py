@@ -1,10 +1,11 @@
 """Reads bodies that carry a Content-Encoding, and never unpacks more than the limit (RFC 9110 §8.4)."""
 
-import importlib
 import zlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
+
+from tiered_cache.core.zstd import zstd_module
 
 _MEMBERS = 64
 """Parts that one body may be packed in; copying what follows each would otherwise cost time without bound."""
@@ -76,17 +77,7 @@ def _deflate(packed: bytes) -> _Unpacker:
     return zlib.decompressobj(wbits=15 if wrapped else -15)
 
 
-def _zstd_module() -> Any:
-    """The standard library's zstd (Python 3.14) or its backport, or None."""
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    return None
-
-
-_ZSTD = _zstd_module()
+_ZSTD = zstd_module()
 _BROKEN: tuple[type[Exception], ...] = (zlib.error,) if _ZSTD is None else (zlib.error, _ZSTD.ZstdError)
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from tiered_cache.core.sealed import Found, Sealed
 from tiered_cache.core.vocabulary import CacheKey
-from tiered_cache.errors import CorruptEntryError, TierUnavailableError
+from tiered_cache.errors import CorruptEntryError, ForeignEntryError, TierUnavailableError
 from tiered_cache.tiers.base import Clock, Tier
 from tiered_cache.tiers.breaker import Breaker, BreakerConfig, BreakerState
 
@@ -29,9 +29,9 @@ class TierHealth(Struct, frozen=True):
     Attributes:
         state: of the breaker for lookups.
         write_state: of the breaker for everything else.
-        counts: faults so far by reason: `timeout`, `unavailable`, `corrupt`, `error`, and for calls that were
-            not made `open`, or `budget` where tiers nearer by had used up the time. Those of writes begin
-            with `write-`, those of probes, for which no caller waits, with `probe-`.
+        counts: faults so far by reason: `timeout`, `unavailable`, `corrupt`, `foreign`, `error`, and for
+            calls that were not made `open`, or `budget` where tiers nearer by had used up the time. Those of
+            writes begin with `write-`, those of probes, for which no caller waits, with `probe-`.
     """
 
     name: str
@@ -146,6 +146,8 @@ class GuardedTier:
     async def _get_or_discard(self, key: CacheKey) -> Found | None:
         try:
             return await self._tier.get(key)
+        except ForeignEntryError:
+            raise  # others can read it
         except CorruptEntryError:
             with suppress(TierUnavailableError):
                 await self._tier.remove(key)
@@ -176,9 +178,9 @@ class GuardedTier:
         try:
             async with asyncio.timeout(deadline_s):
                 value = await call()
-        except CorruptEntryError:
+        except CorruptEntryError as error:
             self._succeeded(breaker, permit)
-            return None, "corrupt"
+            return None, error.code
         except Exception as error:  # noqa: BLE001 (the one place where every fault of a tier becomes a miss)
             reason = _reason(error)
             if reason == "timeout" and cut_short:
