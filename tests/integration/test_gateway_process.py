@@ -333,12 +333,20 @@ def _refused(gateway: GatewayProcess) -> bool:
     return False
 
 
-def test_a_client_that_leaves_a_bypassed_call_frees_the_upstream(requesty):
-    with GatewayProcess("--upstream", requesty.url) as gateway:
+@pytest.mark.parametrize(
+    ("fields", "linger_s"),
+    [({"store": True}, 15), ({"temperature": 1}, 0.2)],
+    ids=["bypassed: at once", "sampled: after its linger"],
+)
+def test_a_client_that_leaves_a_call_that_is_never_stored_frees_the_upstream(
+    requesty, tmp_path, fields, linger_s
+):
+    config = tmp_path / "gateway.toml"
+    config.write_text(f"[cache]\nlinger_s = {linger_s}\n")
+    with GatewayProcess("--upstream", requesty.url, "--config", str(config)) as gateway:
         before = requesty.stats().abandoned
-        body = json.dumps(QUESTION | {"temperature": 1, "stream": True})
         with pytest.raises(TimeoutError):
-            _abandon(gateway, body)
+            _abandon(gateway, json.dumps(QUESTION | {"stream": True} | fields))
         until(lambda: requesty.stats().abandoned == before + 1)
 
 
