@@ -29,8 +29,8 @@ class Board(Protocol):
         """All of it."""
         ...
 
-    async def purge(self, scopes: Scopes, *, soft: bool) -> Epoch:
-        """Write a line; how far it goes then."""
+    async def purge(self, scopes: Scopes, *, soft: bool, known: Epoch) -> Epoch:
+        """Write a line, in another log where that of `known` has gone back; how far it goes then."""
         ...
 
     async def renew(self, incarnation: bytes, /) -> None:
@@ -74,6 +74,7 @@ class Backplane:
         self._heard: list[tuple[Epoch, Purge]] | None = None
         self._failures = 0
         self._pending: list[tuple[Scopes, bool]] = []
+        self._known = view.log.epoch
         view.doubt()
 
     def start(self) -> None:
@@ -96,12 +97,24 @@ class Backplane:
         Where that fails this node drops all it knows, and the line is written when the log is back.
         """
         try:
-            epoch = await self._board.purge(scopes, soft=soft)
+            epoch = await self._board.purge(scopes, soft=soft, known=self._known)
         except TierUnavailableError:
             self._put_off(scopes, soft=soft)
             return False
-        self._hear(epoch, Purge(epoch.counter, scopes, soft))
+        purge = Purge(epoch.counter, scopes, soft)
+        follows = self._follows(epoch, purge)
+        self._hear(epoch, purge)
+        if not follows:
+            # The log is another one than was known here, and nothing can be judged before it has been read.
+            self._view.adopt(new_log())
         return True
+
+    def _follows(self, epoch: Epoch, purge: Purge) -> bool:
+        """Whether to note a line of this node is to obey it: the log is known, and the line news or noted."""
+        log = self._view.log
+        return epoch.incarnation == log.epoch.incarnation and (
+            epoch.counter > log.epoch.counter or log.has(purge)
+        )
 
     async def close(self) -> None:
         """Stop following."""
@@ -141,11 +154,11 @@ class Backplane:
     async def _settle_pending(self) -> None:
         while self._pending:
             scopes, soft = self._pending[0]
-            await self._board.purge(scopes, soft=soft)
+            await self._board.purge(scopes, soft=soft, known=self._known)
             del self._pending[0]
 
     async def _compare(self) -> None:
-        before = self._view.log.epoch
+        before = self._known
         seen = await self._board.epoch()
         went_back = seen.incarnation == before.incarnation and seen.counter < before.counter
         if went_back or self._diverged:
@@ -171,6 +184,11 @@ class Backplane:
             if epoch.incarnation == log.epoch.incarnation:
                 self._stale = self._stale or purge.counter > log.epoch.counter + 1
                 log.note(purge)
+        self._known = log.epoch
+        if self._pending:
+            # It lacks a line of this node that could not be written meanwhile.
+            self._stale = True
+            return
         self._view.adopt(log)
 
     async def _listen(self) -> None:
@@ -207,6 +225,7 @@ class Backplane:
             self._diverged = self._diverged or not (self._stale or self._heard is not None)
             self._reread()
         self._view.note(purge)
+        self._known = self._view.log.epoch
 
     def _reread(self) -> None:
         self._stale = True

@@ -49,10 +49,16 @@ redis.call('PUBLISH', ARGV[1], ARGV[2] .. struct.pack('>I8', 0))
 return 1
 """)
 _PURGE = Script(
-    _OPENED
+    """
+if redis.call('HGET', KEYS[1], 'i') == ARGV[4]
+  and tonumber(redis.call('HGET', KEYS[1], 'c') or 0) < tonumber(ARGV[5]) then
+  redis.call('DEL', KEYS[1])
+end
+"""
+    + _OPENED
     + """
 local c = redis.call('HINCRBY', key, 'c', 1)
-for n = 4, #ARGV do redis.call('HSET', key, ARGV[n], c) end
+for n = 6, #ARGV do redis.call('HSET', key, ARGV[n], c) end
 if redis.call('HLEN', key) > tonumber(ARGV[3]) then
   local all, marks = redis.call('HGETALL', key), {}
   for n = 1, #all, 2 do
@@ -64,7 +70,7 @@ if redis.call('HLEN', key) > tonumber(ARGV[3]) then
     redis.call('HSET', key, 'f', marks[n][1])
   end
 end
-redis.call('PUBLISH', channel, i .. struct.pack('>I8', c) .. table.concat(ARGV, '', 4))
+redis.call('PUBLISH', channel, i .. struct.pack('>I8', c) .. table.concat(ARGV, '', 6))
 return {i, c}
 """
 )
@@ -102,10 +108,15 @@ class PurgeBoard:
             log.note(Purge(int(counter), (field[1:],), field[:1] == _SOFT))
         return log
 
-    async def purge(self, scopes: tuple[bytes, ...], *, soft: bool) -> Epoch:
-        """Write one line; how far the log goes with it."""
+    async def purge(self, scopes: tuple[bytes, ...], *, soft: bool, known: Epoch) -> Epoch:
+        """Write one line; how far the log goes with it.
+
+        A log that is behind `known` has lost lines, so another one is begun with this line: else it could get
+        the number of a lost one, and nobody would see the loss.
+        """
         kind = _SOFT if soft else _HARD
-        incarnation, counter = await self._run(_PURGE, MOST_FIELDS, *[kind + scope for scope in scopes])
+        fields = [kind + scope for scope in scopes]
+        incarnation, counter = await self._run(_PURGE, MOST_FIELDS, known.incarnation, known.counter, *fields)
         return _epoch(incarnation, counter)
 
     async def renew(self, incarnation: bytes) -> None:
