@@ -1,5 +1,6 @@
 """The gateway on real sockets: what a caller's bytes become, and what reaches its socket."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import json
@@ -83,6 +84,12 @@ class Origin(RawServer):
         if b"hold" in exchange.seen.body:
             await exchange.wait_gone()
             raise ConnectionError
+        if b"lasting" in exchange.seen.body:
+            await exchange.begin_chunked()
+            for _ in range(300):
+                await exchange.chunk(b": more\n\n")
+                await asyncio.sleep(0.02)
+            return
         if b"half" in exchange.seen.body:
             await exchange.begin_chunked()
             await exchange.chunk(b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m",')
@@ -228,6 +235,36 @@ def test_a_caller_that_leaves_before_its_body_is_no_fault(origin, gateway, reset
     with Connection(gateway) as connection:
         assert connection.ask(request("/healthz", method="GET", framed=False))[0] == 200
     assert "Exception" not in gateway.log
+
+
+def callers(gateway: GatewayProcess) -> str:
+    (line,) = [x for x in gateway.get("/metrics").splitlines() if x.startswith("tiered_cache_flight_callers")]
+    return line.rpartition(" ")[2]
+
+
+def test_a_caller_that_leaves_with_calls_queued_behind_a_stream_leaves_the_stream(origin, gateway):
+    until(lambda: callers(gateway) == "0.0")
+    with Connection(gateway) as connection:
+        connection.socket.sendall(request(CHAT, body=chat("lasting", stream=True)))
+        assert connection.file.readline().split()[1] == b"200"
+        connection.socket.sendall(request("/healthz", method="GET", framed=False) * 2)
+        time.sleep(0.1)
+        assert callers(gateway) == "1.0"
+    until(lambda: callers(gateway) == "0.0", 3.0)
+
+
+def test_an_answer_of_unknown_length_ends_with_the_connection_for_http_1_0(origin, gateway):
+    """RFC 9112 §6.1: no transfer coding for who does not speak HTTP/1.1."""
+    told = b"data: one\n\ndata: two\n\n"
+    origin.reply = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    origin.reply += b"%x\r\n%b\r\n0\r\n\r\n" % (len(told), told)
+    for path, body in ((CHAT, chat("old", stream=True)), ("/v1/other", b"{}")):
+        with Connection(gateway) as connection:
+            connection.socket.sendall(request(path, body=body).replace(b" HTTP/1.1", b" HTTP/1.0", 1))
+            head, _, got = connection.file.read().partition(b"\r\n\r\n")
+        assert got == told
+        assert b"connection: close" in head
+        assert b"transfer-encoding" not in head
 
 
 # First those of which the origin hears nothing: once it has seen the others, these have been read as well.

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiered_cache.tiers.redis_replies import (
+    UNFINISHED,
     PythonReader,
     ReplyError,
     UnreadableReplyError,
@@ -24,6 +25,7 @@ WHOLE = {
     b"*3\r\n$1\r\na\r\n:2\r\n*1\r\n$-1\r\n": [b"a", 2, [None]],
     b"_\r\n": None,
     b"#t\r\n": True,
+    b"#f\r\n": False,
     b",1.5\r\n": 1.5,
     b"~2\r\n:1\r\n:2\r\n": [1, 2],
     b"=7\r\ntxt:abc\r\n": b"abc",
@@ -34,7 +36,7 @@ def read_all(reader, *pieces):
     replies = []
     for piece in pieces:
         reader.feed(piece)
-        while (reply := reader.gets()) is not False:
+        while (reply := reader.gets()) is not UNFINISHED:
             replies.append(reply)
     return replies
 

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from tiered_cache.gateway.instant import ASKED, Instant
+from tiered_cache.gateway.wire import HttpScope, Message, Receive, Send
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _HELD_BYTES = 2**20
@@ -42,6 +43,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._instant = instant
         self._most_bytes = min(instant.usual_bytes, _HELD_BYTES)
         self._held: list[bytes] | None = None
+        self._under_way: RequestResponseCycle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -134,12 +136,60 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         super().on_body(b"".join(held))
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._under_way = cycle
+        if cycle.scope["http_version"] == "1.0":
+            app = cast("Any", _UntilClosed(cycle, app))  # uvicorn's own types of messages are narrower
+        super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the call under way: uvicorn tells the one read last, which may be queued behind it.
+
+        While others are queued nothing is read, so that a departure shows only when something is written.
+        """
+        super().connection_lost(exc)
+        cycle = self._under_way
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
     def shutdown(self) -> None:
         """End the connection with the answer to what is being read on it."""
         held, self._held = self._held, None
         if held is not None:
             self._start(held)
         super().shutdown()
+
+
+class _UntilClosed:
+    """An app whose answers of unknown length end with the connection, for a caller that speaks HTTP/1.0.
+
+    It need not know any transfer coding (RFC 9112 §6.1), and uvicorn would send one.
+
+    Args:
+        cycle: the call, on a connection that closes after it.
+        app: answers it.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._cycle = cycle
+        self._app = app
+        self._length_told = True
+
+    async def __call__(self, http: HttpScope, receive: Receive, send: Send) -> None:
+        async def uncoded(message: Message) -> None:
+            self._prepare(message)
+            await send(message)
+
+        await self._app(http, receive, uncoded)
+
+    def _prepare(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._length_told = any(name == b"content-length" for name, _ in message["headers"])
+            if not self._length_told:
+                self._cycle.chunked_encoding = False
+        elif not self._length_told:
+            self._cycle.expected_content_length = len(message.get("body", b""))
 
 
 class _BehindTheHead:

@@ -67,7 +67,7 @@ class Lookups:
         try:
             seconds, microseconds = replies.pop()
             now_us = int(seconds) * 1_000_000 + int(microseconds)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             self._fail(batch, unavailable("no time", error))
             return
         for (_, answer), value in zip(batch, replies, strict=True):

@@ -11,6 +11,9 @@ with suppress(ImportError):  # the extra [hiredis] may not be installed
 Reply: TypeAlias = Any
 """bytes, int, float, bool, None, a list or dict of such, or a `ReplyError`."""
 
+UNFINISHED = object()
+"""What a reader gives while no reply is whole; False is a reply."""
+
 _MOST_NESTED = 8
 _MOST_ELEMENTS = 2**20
 
@@ -44,7 +47,7 @@ class ReplyReader(Protocol):
         ...
 
     def gets(self) -> Reply:
-        """The next whole reply; False while none is whole. Raises UnreadableReplyError."""
+        """The next whole reply, or UNFINISHED. Raises UnreadableReplyError, or TypeError of hiredis."""
         ...
 
 
@@ -63,11 +66,11 @@ class PythonReader:
         self._buffer += data
 
     def gets(self) -> Reply:
-        """The next whole reply; False while none is whole. Raises UnreadableReplyError."""
+        """The next whole reply, or UNFINISHED. Raises UnreadableReplyError."""
         try:
             reply, self._at = self._read(self._at, 0)
         except _UnfinishedError:
-            return False
+            return UNFINISHED
         except ValueError:
             raise UnreadableReplyError from None
         return reply
@@ -139,7 +142,9 @@ def new_reader() -> ReplyReader:
     """A reader with nothing in it."""
     if _hiredis is None:
         return PythonReader()
-    reader: ReplyReader = _hiredis.Reader(protocolError=UnreadableReplyError, replyError=ReplyError)
+    reader: ReplyReader = _hiredis.Reader(
+        protocolError=UnreadableReplyError, replyError=ReplyError, notEnoughData=UNFINISHED
+    )
     return reader
 
 

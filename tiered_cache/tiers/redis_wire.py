@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from tiered_cache.errors import TierUnavailableError
-from tiered_cache.tiers.redis_replies import Reply, UnreadableReplyError, is_push, new_reader
+from tiered_cache.tiers.redis_replies import UNFINISHED, Reply, UnreadableReplyError, is_push, new_reader
 
 Settle: TypeAlias = Callable[[list[Reply] | TierUnavailableError], None]
 """Gets the replies to what was sent, or why there are none."""
@@ -89,15 +89,19 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand out the replies that are whole now."""
         self._reader.feed(data)
+        while self._open and (reply := self._next()) is not UNFINISHED:
+            if is_push(reply):
+                continue
+            self._replies.append(reply)
+            if len(self._replies) >= self._due:
+                self._end_oldest()
+
+    def _next(self) -> Reply:
         try:
-            while self._open and (reply := self._reader.gets()) is not False:
-                if is_push(reply):
-                    continue
-                self._replies.append(reply)
-                if len(self._replies) >= self._due:
-                    self._end_oldest()
-        except UnreadableReplyError as error:
+            return self._reader.gets()
+        except (UnreadableReplyError, TypeError) as error:  # hiredis: a map whose key is a list
             self.drop("unreadable reply", error)
+            return UNFINISHED
 
     def connection_lost(self, exc: Exception | None) -> None:
         """What is awaited fails; redis-py's stream, which may be waited for, learns of it too."""
