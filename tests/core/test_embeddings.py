@@ -139,6 +139,7 @@ def test_the_facts_of_a_call():
     ]
     assert call_of(body("x", encoding_format="base64")).shape == "base64"
     assert call_of(body([{"image": "https://e.com/a.png"}])).remote_urls
+    assert call_of(body([{"images": ["a", "https://e.com/a.png"]}])).remote_urls
     assert not call_of(body(["https://e.com/a.png"])).remote_urls
 
 

@@ -129,6 +129,9 @@ def test_the_facts_of_a_call():
     assert call_of({"model": "policy/a"}).bypass == "policy-model"
     assert call_of({}).bypass is None
     assert call_of({"document": {"url": "https://e.com/a.pdf"}}).remote_urls
+    assert call_of({"urls": ["https://e.com/a.pdf"]}).remote_urls
+    assert call_of({"pages": [["a", ["HTTP://e.com/a.pdf"]]]}).remote_urls
+    assert not call_of({"pages": [["a https://e.com/a.pdf"]]}).remote_urls
     assert [call_of({"model": model}).model for model in ("a/b", 1, None)] == ["a/b", "", ""]
 
 

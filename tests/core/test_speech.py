@@ -75,6 +75,19 @@ def test_what_cannot_change_the_recording_is_left_out():
     assert say(requesty={"new": 1}).text != say().text
 
 
+def test_an_error_under_the_media_type_of_a_recording_is_not_kept():
+    error = b'\n{"error":{"message":"no"}}'
+    assert read_stream(say().call, pieces(error[:9], error[9:])) == Refusal("error-body")
+    assert isinstance(read_stream(say().call, pieces(error[:9])), Answer)
+    assert isinstance(read_stream(say().call, pieces(b'{"', MP3)), Answer)
+
+
+def test_a_voice_that_is_fetched_is_not_the_same_for_long():
+    assert say(reference_audio="https://e.com/a.wav").call.remote_urls
+    assert say(voice={"samples": ["https://e.com/a.wav"]}).call.remote_urls
+    assert not say(input="https://e.com/a.wav", instructions="https://e.com").call.remote_urls
+
+
 STATED = st.fixed_dictionaries(
     {},
     optional={

@@ -200,6 +200,12 @@ def test_why_a_form_is_never_cached(parts, word):
     assert told(*parts).call.bypass == word
 
 
+def test_a_file_that_is_fetched_is_not_the_same_for_long():
+    url = b"https://e.com/a.wav"
+    assert told(*FIELDS, ("known_speaker_references[]", url)).call.remote_urls
+    assert not told(*FIELDS, ("prompt", url)).call.remote_urls
+
+
 def test_policies_and_the_omitted_model_are_the_operators_word():
     pooled = KeyOptions(policies={"p": "pool", "q": "pin"})
     assert told(FILE, ("model", b"policy/p"), options=pooled).call.bypass is None
@@ -279,6 +285,8 @@ def test_texts_are_kept_as_they_came(response_format):
     read = read_json(call(response_format), body)
     assert isinstance(read, Answer)
     assert (read.form, read.body) == ("bytes", body)
+    assert isinstance(read_json(call(response_format), b'{"error": he said'), Answer)
+    assert read_json(call(response_format), b' {"error":{"message":"no"}}') == Refusal("error-body")
     assert read_json(call(response_format), b" \n") == Refusal("empty")
     assert read_json(call(response_format), b"\xff") == Refusal("empty")
 

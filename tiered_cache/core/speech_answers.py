@@ -10,6 +10,8 @@ from tiered_cache.core.usage import UsageNames, usage_named
 from tiered_cache.core.vocabulary import Answer, Call, ContentClass, Entry, Refusal, Shape, Usage
 
 _USAGE = UsageNames("input_tokens", "output_tokens", "input_tokens_details")
+_MARGIN_BYTES = 16
+"""How far into a body its first brace is looked for."""
 
 
 def is_recording(media_type: bytes) -> bool:
@@ -28,10 +30,15 @@ def _no_json(call: Call, body: bytes) -> Refusal:
 
 
 def _read_pieces(call: Call, pieces: Sequence[Event]) -> Answer | Refusal:
-    """Judge a whole recording. Refused with `empty`."""
+    """Judge a whole recording. Refused with `empty`, and with `error-body` where it is a JSON object.
+
+    Some origins send the media type of the recording before they fail.
+    """
     body = b"".join([piece.raw for piece in pieces])
     if not body:
         return Refusal("empty")
+    if body[:_MARGIN_BYTES].lstrip()[:1] == b"{" and members_or_none(body):
+        return Refusal("error-body")
     return Answer(
         form="bytes",
         body=body,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from tiered_cache.core.free import without_cost
-from tiered_cache.core.raw_json import NULL, UnreadableError, check, is_string, members
+from tiered_cache.core.raw_json import NULL, UnreadableError, check, is_string, members, members_or_none
 from tiered_cache.core.speech_answers import SPEECH_ANSWERS, audio_usage
 from tiered_cache.core.sse import Event
 from tiered_cache.core.vocabulary import Answer, Call, ContentClass, Entry, Refusal, Shape, Usage
@@ -56,9 +56,12 @@ def _why_not_json(body: bytes) -> str | None:
 
 def _why_not_text(body: bytes) -> str | None:
     try:
-        return None if body.decode().strip() else "empty"
+        text = body.decode().strip()
     except UnicodeDecodeError:
         return "empty"
+    if text.startswith("{") and members_or_none(body).get("error", NULL) != NULL:
+        return "error-body"  # told under the media type of the text that was asked for
+    return None if text else "empty"
 
 
 def _render(entry: Entry, shape: Shape, free: bool) -> bytes | None:

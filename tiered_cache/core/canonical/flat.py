@@ -85,15 +85,20 @@ def texts_of(value: Any) -> tuple[str, ...]:
 
 
 def names_urls(value: Any) -> bool:
-    """Whether some object in a settled value has a member that is a remote http(s) URL; a text is text."""
+    """Whether some object in a settled value has a member that is, or lists, a remote http(s) URL.
+
+    What is in no object is text: the inputs and documents of a batch.
+    """
     kind = kind_of(value)
     if kind is list:
         return any(map(names_urls, value))
-    return kind is dict and any(_is_url(member) or names_urls(member) for member in value.values())
+    return kind is dict and any(map(_has_url, value.values()))
 
 
-def _is_url(value: Any) -> bool:
-    return type(value) is str and value.lstrip()[:8].lower().startswith(("http://", "https://"))
+def _has_url(value: Any) -> bool:
+    if type(value) is str:
+        return value.lstrip()[:8].lower().startswith(("http://", "https://"))
+    return any(map(_has_url, value)) if kind_of(value) is list else names_urls(value)
 
 
 def _settle(members: dict[str, Any], fields: dict[str, Field], depth: int, *, apart: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from tiered_cache.core.canonical.flat import Flat, flat_dialect, texts_of, why_never
+from tiered_cache.core.canonical.flat import Flat, flat_dialect, names_urls, texts_of, why_never
 from tiered_cache.core.canonical.form import UnsafeBodyError
 from tiered_cache.core.canonical.tables import ARRAY, NUMBER, OBJECT, TEXT, TEXT_OR_OBJECT, Field
 from tiered_cache.core.vocabulary import Call, Determinism
@@ -22,6 +22,9 @@ FIELDS: Final = (
 )
 """No default is left out: none is documented for every provider."""
 
+_TEXTS: Final = frozenset({"input", "instructions"})
+"""Members in which a URL is something to say; in others, a sample of the voice for example, it is fetched."""
+
 EVENT_FORMATS: Final = frozenset({"sse"})
 """Values of `stream_format` that ask for events instead of a recording; such a call is forwarded."""
 
@@ -35,6 +38,7 @@ def _read(body: dict[str, Any], model: str) -> Call:
         stream=True,
         binary=True,
         determinism=Determinism.DETERMINISTIC,
+        remote_urls=names_urls({name: value for name, value in body.items() if name not in _TEXTS}),
         bypass=why_never(model) or _bypass(body),
         fallback_models=texts_of(body.get("models")),
     )

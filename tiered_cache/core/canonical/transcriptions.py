@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any, Final
 
+from tiered_cache.core.canonical.flat import names_urls
 from tiered_cache.core.canonical.form import Canonical, KeyOptions, UnsafeBodyError
 from tiered_cache.core.canonical.json_form import write_canonical
 from tiered_cache.core.canonical.multipart import Part, read_parts
@@ -79,6 +80,7 @@ def _call(fields: dict[str, list[Any]], model: str, options: KeyOptions) -> Call
         json_output=(_one(fields, "response_format") or "json") in JSON_FORMATS,
         bypass=_bypass(fields, [model, *models], options),
         fallback_models=tuple(models),
+        remote_urls=names_urls({name: values for name, values in fields.items() if name != "prompt"}),
     )
 
 
