@@ -29,6 +29,8 @@ def test_a_block_says_what_the_page_promises(number, tmp_path):
     with ChatServer() as server:
         code = BLOCKS[number].replace("https://router.requesty.ai/v1", server.url)
         assert "requesty.ai" not in code
+        # A busy machine may make the disk miss its deadline, which is a miss, as it should be.
+        code = code.replace("directory=directory", "directory=directory, read_deadline_s=10")
         done = subprocess.run(
             [sys.executable, "-X", "utf8", "-W", "error", "-c", code],
             capture_output=True,
