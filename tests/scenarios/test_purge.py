@@ -225,3 +225,26 @@ async def test_tags_that_are_not_honoured_bypass(value):
             seen = await w.ask(body(), origin, (b"x-tiered-cache-tags", value))
             assert "detail=bad-tags" in seen.cache_status
     assert origin.calls == 2
+
+
+async def test_a_write_that_was_purged_does_not_keep_the_next_one_from_the_tier_below():
+    """The first fill waits for its turn when it is purged; the second, which waits behind it, is written."""
+    gate, kept = asyncio.Event(), []
+
+    class Slow(MemoryTier):
+        async def put(self, key, sealed, age_s=0.0):
+            kept.append(sealed.entry.body)
+            await gate.wait()
+            await super().put(key, sealed, age_s)
+
+    async with world(lower=[lambda clock: GuardedTier(Slow(None, clock), clock=clock)]) as w:
+        for text in ("first", "second", "third"):
+            await w.ask(body(), Origin(answer(text)), (b"cache-control", b"no-cache"))
+            if text == "first":
+                for _ in range(5):
+                    await asyncio.sleep(0)
+            if text == "second":
+                await w.cache.purge(Selector(everything=True))
+        gate.set()
+        await asyncio.sleep(0.01)
+    assert kept == [answer("first"), answer("third")]

@@ -251,11 +251,9 @@ class Store:
         name = (tier.name, key)
         write: _Write | None = first
         try:
-            while (
-                write is not None
-                and self.coherence.standing(write.sealed.entry.stamp, write.born_s) in _WRITTEN
-            ):
-                await tier.put(key, write.sealed, self._clock.monotonic() - write.born_s)
+            while write is not None:
+                if self.coherence.standing(write.sealed.entry.stamp, write.born_s) in _WRITTEN:
+                    await tier.put(key, write.sealed, self._clock.monotonic() - write.born_s)
                 self._pending_bytes -= _weight(write)
                 write, self._writing[name] = self._writing[name], None
         finally:
