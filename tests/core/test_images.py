@@ -125,12 +125,12 @@ def test_what_is_never_cached(fields, word):
         ({"seed": 0}, "sampled"),
         ({"seed": -1}, "sampled"),
         ({"seed": 7}, "deterministic-alias"),
-        ({"seed": 7, "n": 2}, "deterministic-alias"),
+        ({"seed": 7, "n": 2}, "sampled"),
         ({"seed": 7, "model": f"{MODEL}-2026-04-21"}, "deterministic-dated"),
     ],
 )
 def test_pictures_without_a_seed_are_neither_stored_nor_collapsed(profile, fields, rule):
-    """SEMANTICS 3: images without seed."""
+    """SEMANTICS 3: n > 1, and images without seed."""
     intended = plan(PROFILES[profile], call_of(**fields))
     keeps = rule != "sampled"
     assert (intended.rule, intended.store, intended.collapse) == (rule, keeps, keeps)

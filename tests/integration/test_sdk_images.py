@@ -76,8 +76,8 @@ async def test_the_dict_call():
     async def fetch(asked: dict) -> dict:
         return json.loads(origin.answer(compact(asked))[1])
 
-    asked, scope = {"model": MODEL, "prompt": "a fox", "seed": 7, "n": 2}, Scope("acme", "origin")
+    asked, scope = {"model": MODEL, "prompt": "a fox", "seed": 7}, Scope("acme", "origin")
     async with Cache.open() as cache:
         said = [(await cache.call("images/generations", asked, fetch, scope=scope)).value for _ in range(2)]
-    assert [one["data"] for one in said] == [[{"b64_json": "picture1"}] * 2] * 2
+    assert [one["data"] for one in said] == [[{"b64_json": "picture1"}]] * 2
     assert len(origin.asked) == 1

@@ -28,7 +28,7 @@ def _read(body: dict[str, Any], model: str) -> Call:
     return Call(
         endpoint=ENDPOINT,
         model=model,
-        determinism=_determinism(body.get("seed")),
+        determinism=_determinism(body.get("seed"), choices_of(body)),
         choices=choices_of(body),
         web_search=model_searches(model) or field_searches(body, fallbacks),
         remote_urls=names_urls({name: value for name, value in body.items() if name != "prompt"}),
@@ -37,9 +37,13 @@ def _read(body: dict[str, Any], model: str) -> Call:
     )
 
 
-def _determinism(seed: int | None) -> Determinism:
-    """Without a seed every picture is another; 0 and negative seeds ask for a random one at many origins."""
-    return Determinism.SAMPLED if seed is None or seed <= 0 else Determinism.DETERMINISTIC
+def _determinism(seed: int | None, choices: int) -> Determinism:
+    """Without a seed every picture is another; 0 and negative seeds ask for a random one at many origins.
+
+    Several pictures of one call are samples whatever the seed.
+    """
+    sampled = seed is None or seed <= 0 or choices > 1
+    return Determinism.SAMPLED if sampled else Determinism.DETERMINISTIC
 
 
 def _bypass(body: dict[str, Any], model: str) -> str | None:
