@@ -37,6 +37,8 @@ _FAST_BYTES = 16
 _DIGEST_BYTES = 32
 _VERSION_BYTE = bytes([KEY_VERSION])
 _LANES_BYTES = 2**20
+_SCOPES_BYTES = 2**18
+_SCOPE_OVERHEAD_BYTES = 300
 _OVERHEAD_BYTES = 700
 _DOORS = 2**14
 """Marks of bodies seen once. A body is remembered when it comes again: most never do, and remembering them
@@ -82,6 +84,13 @@ class _Remembered(Struct, frozen=True, gc=False):
     weight: int
 
 
+class _ScopeDigest(Struct, frozen=True, gc=False):
+    """What a purge reaches, as it is named in stamps."""
+
+    digest: bytes
+    weight: int
+
+
 class Keyer:
     """Names calls, tenants and credentials under one deployment secret.
 
@@ -118,6 +127,7 @@ class Keyer:
         self._default_models = default_models
         self._rules = rules
         self._scopes = self._derive(b"scope")
+        self._seen_scopes: RecentMap[tuple[str, ...], _ScopeDigest] = RecentMap(_SCOPES_BYTES)
         self._outer = hashlib.sha256(_padded(self._derive(b"digest"), 0x5C))
         self._inner = hashlib.sha256(_padded(self._derive(b"digest"), 0x36))
         self._variant_secret = self._derive(b"variant")
@@ -195,8 +205,12 @@ class Keyer:
 
     def scope_digest(self, *texts: str) -> bytes:
         """Keyed digest of what a purge reaches: a kind and its texts, `SCOPE_BYTES` long."""
-        whole = hmac.digest(self._scopes, _delimited(*[text.encode() for text in texts]), "sha256")
-        return whole[:SCOPE_BYTES]
+        known = self._seen_scopes.get(texts)
+        if known is None:
+            whole = hmac.digest(self._scopes, _delimited(*[text.encode() for text in texts]), "sha256")
+            known = _ScopeDigest(whole[:SCOPE_BYTES], _SCOPE_OVERHEAD_BYTES + sum(map(len, texts)))
+            self._seen_scopes.put(texts, known)
+        return known.digest
 
     def _of_form(self, request: Request, names: tuple[str, bytes, bytes, str, str]) -> Keyed | Bypass:
         """The key of a body that is no JSON; it is not remembered, as each has a boundary of its own."""
