@@ -8,10 +8,6 @@ from tiered_cache.core.epochs import SCOPE_BYTES
 from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.errors import RequestError
 
-MAX_TAGS = 128
-MAX_TAG_LETTERS = 128
-"""Of one entry, as RFC 9875 §2 has it for cache groups."""
-
 Digest = Callable[..., bytes]
 """Keyed digest of a kind and its texts, `SCOPE_BYTES` long."""
 
