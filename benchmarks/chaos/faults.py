@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from msgspec import Struct
 
 from benchmarks.chaos.stack import PASSWORD, Stack
+from tiered_cache.testing import TcpProxy
 
 _EVERY_S = 0.1
 """How often what lasts no time is done again."""
@@ -21,8 +22,8 @@ class Scenario(Struct, frozen=True):
         tls: Redis is reached by TLS.
         words: length of the answers.
         streams: share of calls that want a stream.
-        hold_s: how long it lasts in a whole run.
-        silent: nothing fails, so no fault is counted.
+        hold_s: how long it lasts in a whole run, and longer until it has done what `bites` says.
+        bites: reasons of faults of L2, one of which is counted before it ends; none where nothing fails.
     """
 
     what: str
@@ -31,7 +32,7 @@ class Scenario(Struct, frozen=True):
     words: int = 40
     streams: float = 0.5
     hold_s: float = 10.0
-    silent: bool = False
+    bites: tuple[str, ...] = ("open",)
 
 
 @asynccontextmanager
@@ -93,8 +94,25 @@ async def read_only(stack: Stack) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def reset(stack: Stack) -> AsyncGenerator[None]:
-    async with _again(stack.proxy.reset):
-        yield
+    try:
+        async with _again(lambda: _reset_for_an_answer(stack.proxy)):
+            yield
+    finally:
+        stack.proxy.flow()
+
+
+async def _reset_for_an_answer(proxy: TcpProxy) -> None:
+    """Reset connections when an answer is awaited: between two calls nobody would notice."""
+    answered = asyncio.Event()
+
+    def withheld(_: bytes) -> bytes:
+        answered.set()
+        return b""
+
+    proxy.spoil = withheld
+    await answered.wait()
+    await proxy.reset()
+    proxy.flow()
 
 
 @asynccontextmanager
@@ -135,19 +153,28 @@ async def no_room_for_answers(stack: Stack) -> AsyncGenerator[None]:
     await stack.command("CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0")
 
 
+_WRITES = ("write-unavailable",)
 SCENARIOS = {
     "killed": Scenario("Redis is killed (SIGKILL), and started again afterwards", killed),
     "frozen": Scenario("Redis is frozen (SIGSTOP)", frozen, hold_s=30.0),
-    "restarted": Scenario("Redis is killed and started empty at once", restarted_empty, silent=True),
-    "flushed": Scenario("FLUSHALL, ten times a second", flushed, silent=True),
-    "full": Scenario("maxmemory is reached (noeviction)", full),
-    "read-only": Scenario("Redis becomes a replica of a primary that is not there", read_only),
-    "resets": Scenario("every connection is reset (RST), ten times a second", reset),
+    "restarted": Scenario("Redis is killed and started empty at once", restarted_empty, bites=()),
+    "flushed": Scenario("FLUSHALL, ten times a second", flushed, bites=()),
+    "full": Scenario("maxmemory is reached (noeviction)", full, bites=_WRITES),
+    "read-only": Scenario("Redis becomes a replica of a primary that is not there", read_only, bites=_WRITES),
+    "resets": Scenario(
+        "connections are reset (RST) in place of an answer, up to ten times a second",
+        reset,
+        bites=("unavailable", *_WRITES),
+    ),
     "slow": Scenario("every answer of Redis is 200 ms late", slow),
     "dripping": Scenario("Redis' answers come at 200 bytes a second", dripping),
     "password": Scenario("the password is no longer right", wrong_password),
     "tls": Scenario("Redis shows a certificate that is not trusted", broken_tls, tls=True),
     "output": Scenario(
-        "the output buffer limit is below one answer", no_room_for_answers, words=3000, streams=0.0
+        "the output buffer limit is below one answer",
+        no_room_for_answers,
+        words=3000,
+        streams=0.0,
+        bites=("unavailable",),
     ),
 }

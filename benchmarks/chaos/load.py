@@ -56,6 +56,10 @@ class Load:
         """Let every caller end with its call."""
         self._stopped = True
 
+    def ended_since(self, since_s: float) -> int:
+        """How many calls have begun and ended since then."""
+        return sum(call.began_s >= since_s for call in self.calls)
+
     async def close(self) -> None:
         """Close the clients."""
         for client in self._clients:
