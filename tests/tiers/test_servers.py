@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiers.flight_contract import FlightContract
 from tests.tiers.redis_contract import RedisContract, redis_tier
 from tests.tiers.test_redis import KEY
 from tiered_cache.simulation.topologies import command
@@ -47,6 +48,14 @@ class TestOnThisServer(RedisContract):
 
 
 class TestInRespThree(RedisContract):
+    protocol = 3
+
+
+class TestFlightsOnThisServer(FlightContract):
+    pass
+
+
+class TestFlightsInRespThree(FlightContract):
     protocol = 3
 
 

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import re
 import time
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
 from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
+from tests.tiers.flight_contract import FlightContract
 from tests.tiers.redis_contract import RedisContract, redis_tier
 from tests.tiers.tls_front import tls_front
 from tiered_cache.engine.clock import SYSTEM_CLOCK
@@ -18,6 +20,7 @@ from tiered_cache.simulation.topologies import command
 from tiered_cache.testing import sample_key, sample_sealed
 from tiered_cache.tiers.guard import GuardedTier
 
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "redis.md"
 KEY = sample_key(1)
 KEYS = [sample_key(number) for number in range(120)]
 
@@ -62,6 +65,12 @@ class TestCluster(RedisContract):
 
 class TestClusterWithoutHiredisInRespThree(TestCluster):
     protocol = 3
+
+
+class TestFlightsInACluster(FlightContract):
+    @pytest.fixture
+    def url(self, cluster):
+        return cluster.url
 
 
 async def test_entries_are_spread_over_the_nodes_and_each_has_one_slot(cluster, prefix):
@@ -296,6 +305,19 @@ async def test_a_user_with_these_commands_on_these_keys_can_do_everything(own_va
             with pytest.raises(TierUnavailableError) as caught:
                 await stranger.get(KEY)
     assert "wrong" not in str(caught.value)
+
+
+class TestFlightsOfAUser(FlightContract):
+    """The user of the page about Redis: every command of every script is among those it names."""
+
+    @pytest.fixture
+    async def url(self, redis_url, prefix):
+        rule = re.search(r"ACL SETUSER cache on >\S+ (.*)", PAGE.read_text(encoding="utf-8"))[1]
+        async with Redis.from_url(redis_url, driver_info=None) as admin:
+            rules = f"on >pa55 {rule.replace('tc:', prefix + ':')}".split()
+            await admin.execute_command("ACL", "SETUSER", prefix, "resetchannels", *rules)
+            yield f"unix://{prefix}:pa55@{redis_url.removeprefix('unix://')}"
+            await admin.execute_command("ACL", "DELUSER", prefix)
 
 
 # Making a tier

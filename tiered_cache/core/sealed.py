@@ -6,10 +6,15 @@ from tiered_cache.core.vocabulary import Entry
 
 
 class Sealed(Struct, frozen=True):
-    """An entry with its encoded bytes: encoded once at the fill, decoded once on the way up."""
+    """An entry with its encoded bytes: encoded once at the fill, decoded once on the way up.
+
+    Attributes:
+        fence: of the lease it was filled under; 0 for none. It does not replace what a later one has written.
+    """
 
     entry: Entry
     payload: bytes
+    fence: int = 0
 
 
 class Found(Struct, frozen=True):

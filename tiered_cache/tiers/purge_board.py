@@ -6,14 +6,13 @@ soft purge. It is one key, so that it is evicted, lost or behind as a whole.
 
 import secrets
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import aclosing
 from typing import Any, cast
-
-from redis.exceptions import RedisError
 
 from tiered_cache.core.canonical.form import kind_of
 from tiered_cache.core.epochs import INCARNATION_BYTES, SCOPE_BYTES, Epoch, Purge, PurgeLog
 from tiered_cache.errors import TierUnavailableError
+from tiered_cache.tiers.redis_news import messages
 from tiered_cache.tiers.redis_node import Node, Script
 from tiered_cache.tiers.redis_places import Place, PlaceOptions, open_place
 from tiered_cache.tiers.redis_replies import Reply
@@ -133,30 +132,11 @@ class PurgeBoard:
                 that the connection is given up.
             subscribed: called when no line from then on can be missed.
         """
-        connection: Any = (await self._node()).dial()
-        try:
-            await connection.connect()
-            await connection.send_command("SUBSCRIBE", self._channel)
-            asked = False
-            while True:
-                reply: Any = await connection.read_response(True, silence_s, push_request=True)
-                if reply is None:
-                    if asked:
-                        raise TierUnavailableError("silence")
-                    await connection.send_command("PING")
-                asked = reply is None
-                match reply:
-                    case [b"subscribe", *_]:
-                        subscribed()
-                    case [b"message", _, bytes(text)] if len(text) >= _HEAD_BYTES:
-                        yield _line(text)
-                    case _:
-                        pass
-        except (RedisError, OSError) as error:
-            raise TierUnavailableError(type(error).__name__) from error
-        finally:
-            with suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
+        node = await self._node()
+        async with aclosing(messages(node, self._channel, silence_s, subscribed)) as texts:
+            async for text in texts:
+                if len(text) >= _HEAD_BYTES:
+                    yield _line(text)
 
     async def close(self) -> None:
         """Close the connections for commands; that for news closes with its iterator."""

@@ -1,7 +1,6 @@
 """L2: entries shared by processes and machines, in Redis or Valkey."""
 
 import asyncio
-import binascii
 import math
 import struct
 from collections.abc import AsyncGenerator
@@ -11,7 +10,9 @@ from tiered_cache.core.codec import packed, unseal
 from tiered_cache.core.sealed import Found, Sealed
 from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.errors import CorruptEntryError, TierUnavailableError
+from tiered_cache.tiers.flight_scripts import FENCED_PUT
 from tiered_cache.tiers.redis_lookups import MAX_VALUE_BYTES
+from tiered_cache.tiers.redis_names import FLIGHTS, entry_name, flights_name
 from tiered_cache.tiers.redis_node import Node, Script
 from tiered_cache.tiers.redis_places import PlaceOptions, open_place
 from tiered_cache.tiers.redis_replies import Reply, ReplyError
@@ -22,8 +23,6 @@ _CLEAR_BATCH = 500
 _OFF_THE_LOOP_BYTES = 2**18
 """Larger values are decoded, and compressed, in a thread: the event loop is held up for less than 1 ms."""
 _LONGEST_EXPIRY_MS = 10**14
-_FAST_HASH_END = 34
-"""A CacheKey in hex is its version (2 digits), the fast hash (32) and the keyed digest."""
 
 # The instant of birth in microseconds of the server's clock, and what is missing from it to 2^53: the
 # checksum of the payload does not cover it.
@@ -94,19 +93,25 @@ class RedisTier:
         return Found(sealed, age_s) if 0.0 <= age_s < sealed.entry.lifetime.retention_s else None
 
     async def put(self, key: CacheKey, sealed: Sealed, age_s: float = 0.0) -> None:
-        """Keep an entry that is `age_s` old. Raises TierUnavailableError."""
+        """Keep an entry that is `age_s` old, unless a later fence wrote. Raises TierUnavailableError."""
         left_s = sealed.entry.lifetime.retention_s - age_s
         if left_s <= 0.0:
             return
         payload = await self._packed(key, sealed.payload)
         if len(payload) > self._max_value_bytes:
-            await self.remove(key)
-            return
+            if not sealed.fence:
+                await self.remove(key)
+                return
+            payload = b""
         expiry_ms = math.ceil(min(left_s * 1000.0, _LONGEST_EXPIRY_MS))
         name = self.key_name(key)
+        written = (payload, round(age_s * 1e6), expiry_ms)
         async with self._writing():
             node = await self._node(name)
-            await node.run(_PUT, name, payload, round(age_s * 1e6), expiry_ms)
+            if sealed.fence:
+                await node.run(FENCED_PUT, name, flights_name(self._prefix, key), *written, sealed.fence)
+            else:
+                await node.run(_PUT, name, *written)
 
     async def remove(self, key: CacheKey) -> None:
         """Forget `key`. Raises TierUnavailableError."""
@@ -134,14 +139,8 @@ class RedisTier:
             await self._place.close()
 
     def key_name(self, key: CacheKey) -> bytes:
-        """The Redis key of a CacheKey. The fast hash is the Cluster hash tag."""
-        digits = binascii.hexlify(key)
-        return b"%b:%b:{%b}:%b" % (
-            self._prefix,
-            digits[:2],
-            digits[2:_FAST_HASH_END],
-            digits[_FAST_HASH_END:],
-        )
+        """The Redis key of a CacheKey."""
+        return entry_name(self._prefix, key)
 
     async def _packed(self, key: CacheKey, payload: bytes) -> bytes:
         above = self._compress_above_bytes
@@ -161,8 +160,9 @@ class RedisTier:
         while True:
             async with self._writing():
                 cursor, names = await node.command(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", _CLEAR_BATCH)
+                entries = [name for name in names if not name.endswith(FLIGHTS)]
                 # One by one: in a cluster they are of many slots.
-                _demand(await node.ask([(b"UNLINK", name) for name in names]) if names else [])
+                _demand(await node.ask([(b"UNLINK", name) for name in entries]) if entries else [])
             if int(cursor) == 0:
                 return
 

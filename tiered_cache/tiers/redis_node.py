@@ -25,10 +25,12 @@ class Script:
 
     Args:
         text: its source.
+        keys: how many keys it works on, all of one slot.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, keys: int = 1) -> None:
         self.text = text.encode()
+        self.keys = keys
         self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
@@ -61,10 +63,10 @@ class Node:
         self._troubled = troubled
 
     async def run(self, script: Script, name: bytes, *arguments: bytes | int) -> Reply:
-        """Run a script on one key. Raises TierUnavailableError."""
-        (reply,) = await self.ask([(b"EVALSHA", script.digest, 1, name, *arguments)])
+        """Run a script on a key, and on those that `arguments` begin with. Raises TierUnavailableError."""
+        (reply,) = await self.ask([(b"EVALSHA", script.digest, script.keys, name, *arguments)])
         if isinstance(reply, ReplyError) and reply.word == "NOSCRIPT":
-            (reply,) = await self.ask([(b"EVAL", script.text, 1, name, *arguments)])
+            (reply,) = await self.ask([(b"EVAL", script.text, script.keys, name, *arguments)])
         return self._accepted(reply)
 
     async def command(self, *words: bytes | int) -> Reply:
