@@ -72,9 +72,12 @@ class Listener:
 async def listening(board):
     listener, subscribed = Listener(), asyncio.Event()
     task = asyncio.create_task(listener.listen(board, subscribed.set))
+    task.add_done_callback(lambda _: subscribed.set())
     try:
         async with asyncio.timeout(10.0):
             await subscribed.wait()
+        if task.done():
+            await task
         yield listener
     finally:
         task.cancel()

@@ -11,13 +11,15 @@ from redis.asyncio import Redis, RedisCluster
 from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
-from tests.tiers.flight_contract import FlightContract
+from tests.tiers.flight_contract import FlightContract, claim_of, flight_board, listening
 from tests.tiers.redis_contract import RedisContract, redis_tier
 from tests.tiers.tls_front import tls_front
+from tiered_cache.core.claims import FollowedBy, Frame
 from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.errors import ConfigError, TierUnavailableError
 from tiered_cache.simulation.topologies import command
 from tiered_cache.testing import sample_key, sample_sealed
+from tiered_cache.tiers import redis_names
 from tiered_cache.tiers.guard import GuardedTier
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "redis.md"
@@ -71,6 +73,49 @@ class TestFlightsInACluster(FlightContract):
     @pytest.fixture
     def url(self, cluster):
         return cluster.url
+
+
+async def test_news_cross_the_nodes_of_a_cluster(cluster, prefix):
+    """The flight is on each node in turn, and both processes listen on one."""
+    leader, follower = flight_board(cluster.url, prefix), flight_board(cluster.url, prefix)
+    try:
+        async with listening(leader) as at_leader, listening(follower) as at_follower:
+            seen = set()
+            for key in KEYS[:30]:
+                first = claim_of(leader, key=key)
+                await leader.claim(first)
+                await follower.claim(claim_of(follower, key=key))
+                await at_leader.hears(FollowedBy(first.token))
+                await leader.append(key, first.token, 0, b"zero", 1000)
+                await at_follower.hears(Frame(first.token, 0, b"zero"))
+                seen.add(id(leader._place.node_of(redis_names.flights_name(prefix.encode(), key))))
+    finally:
+        await leader.close()
+        await follower.close()
+    assert len(seen) == 3
+
+
+async def test_news_are_heard_again_when_the_node_that_told_them_is_gone(own_cluster, prefix):
+    board = flight_board(own_cluster.url, prefix, write_timeout_s=1.0)
+    try:
+        subscribed = asyncio.Event()
+        waiting = asyncio.create_task(anext(board.news(0.2, subscribed.set)))
+        await asyncio.wait_for(subscribed.wait(), 10.0)
+        own_cluster.servers[key_slot(board._channel) * 3 // 16_384].kill()
+        with pytest.raises(TierUnavailableError):
+            await asyncio.wait_for(waiting, 10.0)
+
+        async def hears_again():
+            async with listening(board) as news:
+                first = claim_of(board, modes=(board.token(),))
+                await board.claim(first)
+                await board.claim(claim_of(board, modes=first.modes))
+                await news.hears(FollowedBy(first.token))
+                return True
+
+        await until(hears_again)
+    finally:
+        await board.close()
 
 
 async def test_entries_are_spread_over_the_nodes_and_each_has_one_slot(cluster, prefix):

@@ -39,6 +39,7 @@ class FlightBoard:
         self._numbers = count(1)
         self._prefix = prefix.encode()
         self._channels = b"%b:flights:" % self._prefix
+        self._channel = self._channels + self.process.hex().encode()
         self._place: Place = open_place(url, options)
 
     def token(self) -> bytes:
@@ -93,10 +94,9 @@ class FlightBoard:
                 that the connection is given up.
             subscribed: called when no news from then on can be missed.
         """
-        channel = self._channels + self.process.hex().encode()
         # Asked anew each time: in a cluster the node that was heard last may be gone.
-        node = await self._place.find(channel)
-        async with aclosing(messages(node, channel, silence_s, subscribed)) as texts:
+        node = await self._place.find(self._channel)
+        async with aclosing(messages(node, self._channel, silence_s, subscribed)) as texts:
             async for text in texts:
                 news = read_news(text)
                 if news is not None:
