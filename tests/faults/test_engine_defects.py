@@ -1,7 +1,10 @@
 """A defect in any step of the engine: the caller gets the origin's answer, and the defect is counted."""
 
+import asyncio
+
 import pytest
 
+from tests.scenarios.fleet_world import fleet
 from tests.scenarios.world import Origin, Stream, answer, body, events, world
 from tiered_cache.core.machine import TERMINAL, State
 from tiered_cache.testing import NullTier
@@ -25,11 +28,11 @@ STEPS = {
     "find a flight": lambda cache: (cache._flights, "find"),
     "know hit-for-miss": lambda cache: (cache._flights, "is_alone"),
     "launch a flight": lambda cache: (cache._flights, "launch"),
-    "judge the head": lambda cache: (cache._driver._pump, "_head_refusal"),
+    "judge the head": lambda cache: (cache._flying._pump, "_head_refusal"),
     "note the credential": lambda cache: (cache._credentials, "note"),
-    "judge the answer": lambda cache: (cache._driver._pump._judge, "_judge"),
-    "book the cost": lambda cache: (cache._driver._pump._judge, "_book"),
-    "decide the lifetime": lambda cache: (cache._driver._pump._judge, "_lifetime"),
+    "judge the answer": lambda cache: (cache._flying._pump._judge, "_judge"),
+    "book the cost": lambda cache: (cache._flying._pump._judge, "_book"),
+    "decide the lifetime": lambda cache: (cache._flying._pump._judge, "_lifetime"),
     "fill": lambda cache: (cache._store, "fill"),
     "keep in memory": lambda cache: (cache.memory, "keep"),
     "write the answer": lambda cache: (cache._answering, "finish"),
@@ -60,7 +63,9 @@ async def test_a_defect_in_this_step_forwards_the_call_and_is_counted(step, monk
         assert (await w.ask(body("next"), origin)).text == "right"
 
 
-@pytest.mark.parametrize("state", [State.START, State.LOOKUP, State.FLIGHT, State.RECHECK, State.FORWARD])
+@pytest.mark.parametrize(
+    "state", [State.START, State.LOOKUP, State.FLIGHT, State.RECHECK, State.CLAIM, State.FORWARD]
+)
 async def test_a_defect_in_performing_a_state_forwards_the_call(state, monkeypatch):
     async with world() as w:
         monkeypatch.setitem(w.cache._driver._effects, state, fail)
@@ -91,6 +96,33 @@ async def test_a_defect_at_the_end_of_a_stream_costs_no_event(step, monkeypatch)
     assert w.counted("fault", "flight:DefectError") == 1
 
 
+FLEET_STEPS = {
+    "claim": lambda cache: (cache._flying._fleet._claiming, "claim"),
+    "lead": lambda cache: (cache._flying._fleet, "_lead"),
+    "follow": lambda cache: (cache._flying._fleet, "_follow"),
+    "ask the leader": lambda cache: (cache._flying._pump, "_ask_leader"),
+}
+
+
+@pytest.mark.parametrize("step", FLEET_STEPS)
+async def test_a_defect_in_working_together_forwards_the_call_and_is_counted(step, monkeypatch):
+    origin = Origin(answer("right"))
+    origin.gate = asyncio.Event()
+    async with fleet() as (one, two):
+        leading = asyncio.create_task(one.ask(body(), origin))
+        await asyncio.sleep(0.05)
+        asked = body(seed=1) if step == "lead" else body()
+        with monkeypatch.context() as patch:
+            patch.setattr(*FLEET_STEPS[step](two.cache), fail)
+            asking = asyncio.create_task(two.ask(asked, origin))
+            await asyncio.sleep(0.05)
+            origin.gate.set()
+            seen = await asking
+        await leading
+        assert (seen.status, seen.text) == (200, "right")
+        assert any(name == "fault" and "DefectError" in word for name, word in two.cache.ledger.counts)
+
+
 async def test_a_defect_in_a_tier_is_a_miss_that_says_so():
     class Defective(NullTier):
         get = fail
@@ -107,6 +139,7 @@ def test_every_state_with_an_effect_is_covered():
         State.LOOKUP,
         State.FLIGHT,
         State.RECHECK,
+        State.CLAIM,
         State.FORWARD,
         State.FOLLOW,
     }

@@ -38,7 +38,7 @@ class Stored:
         return seen
 
     async def names(self):
-        return {name async for name in self.redis.scan_iter(f"{self.prefix}:*")}
+        return {name async for name in self.redis.scan_iter(f"{self.prefix}:*", _type="string")}
 
     async def fill(self, text):
         """Ask, and give the name of what was stored."""

@@ -73,7 +73,7 @@ async def test_the_user_of_the_page_may_do_what_is_needed(own_valkey):
         status, _ = await shared(url=f"unix://cache:a-long-password@{path}")
         names = await admin.keys("*")
     assert "hit" in status and "L2" in status
-    assert len(names) == 2  # the entry and the log of purges
+    assert len(names) == 3  # the entry, its flights and the log of purges
     assert all(name.startswith(b"tc:") for name in names)
 
 

@@ -24,7 +24,7 @@ from tiered_cache.core.profiles import PROFILES, Caps, Profile
 from tiered_cache.core.status import cache_status
 from tiered_cache.core.vocabulary import Fwd, Headers, Outcome, Response
 from tiered_cache.engine import cache as engine_cache
-from tiered_cache.engine import flight
+from tiered_cache.engine import flight, flights
 from tiered_cache.engine.config import CacheConfig, DiskConfig, MemoryConfig, RedisConfig
 from tiered_cache.engine.credentials import CREDENTIAL_FIELDS
 from tiered_cache.errors import RequestError, TieredCacheError
@@ -341,7 +341,7 @@ class TestOptions:
             f"1/{LARGEST_SHARE}",
             f"{json_form.MAX_DEPTH}",
             f"{reading.MAX_DIGITS}",
-            f"{flight.HIT_FOR_MISS_S:.0f} s",
+            f"{flights.HIT_FOR_MISS_S:.0f} s",
             f"{flight.FINISH_S:.0f} s",
             f"{flight.YOUNG_STREAM_S:.0f} s",
             f"{breaker.failures} of the last {breaker.window}",

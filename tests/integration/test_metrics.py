@@ -4,7 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tiered_cache.core.vocabulary import Outcome, Usage
-from tiered_cache.engine.flight import Flights
+from tiered_cache.engine.flights import Flights
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.integrations.metrics import BOUNDS_S, Latencies, Latency, Metrics, outcome_word
 from tiered_cache.tiers.guard import TierHealth

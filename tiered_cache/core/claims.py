@@ -20,7 +20,7 @@ class Claim(Struct, frozen=True, kw_only=True):
         token: of the flight that would be led.
         stamp, credential: given to followers as they are.
         generation: 1 for one that takes over from a flight that failed.
-        root: that flight's token.
+        root: that flight's token; it is not followed.
         began_within_us: only flights that began at most so long ago are followed; None for any.
         looked_us: L2 was looked into so long ago; None where what is there would not do.
         follow: this process hears news, so it can follow.

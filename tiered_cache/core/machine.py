@@ -16,6 +16,7 @@ class State(Enum):
     LOOKUP = "look into L1, disk and L2, nearest first"
     FLIGHT = "join the running call or lead one"
     RECHECK = "leader looks into L1 once more"
+    CLAIM = "lead for all processes, or follow the one that leads"
     FORWARD = "ask the origin"
     FOLLOW = "wait for the leader's answer"
     HIT = "serve the fresh entry"
@@ -40,6 +41,8 @@ class Event(Enum):
     UNSATISFIED = "no usable entry, only-if-cached"
     LEADS = "no flight to join"
     JOINS = "flight under way"
+    CLAIMED = "this process leads"
+    STORED = "another process has just stored it"
     ANSWERED = "the origin answered"
     RELEASED = "this flight is not for us"
     FAILED_STALE = "failed, within stale-if-error"
@@ -72,7 +75,10 @@ TRANSITIONS = MappingProxyType(
         (State.FLIGHT, Event.JOINS): State.FOLLOW,
         (State.FLIGHT, Event.LEADS): State.RECHECK,
         (State.RECHECK, Event.FRESH): State.HIT,
-        (State.RECHECK, Event.ABSENT): State.FORWARD,
+        (State.RECHECK, Event.ABSENT): State.CLAIM,
+        (State.CLAIM, Event.CLAIMED): State.FORWARD,
+        (State.CLAIM, Event.JOINS): State.FOLLOW,
+        (State.CLAIM, Event.STORED): State.LOOKUP,
         (State.FORWARD, Event.ANSWERED): State.DELIVER,
         (State.FORWARD, Event.RELEASED): State.FLIGHT,
         (State.FORWARD, Event.FAILED_STALE): State.FALLBACK,

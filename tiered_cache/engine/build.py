@@ -18,8 +18,10 @@ from tiered_cache.core.rules import named
 from tiered_cache.core.zstd import ZSTD
 from tiered_cache.engine.backplane import Backplane
 from tiered_cache.engine.checks import check_cache
+from tiered_cache.engine.claiming import FleetOptions
 from tiered_cache.engine.coherence import Coherence
 from tiered_cache.engine.config import CacheConfig, DiskConfig, RedisConfig
+from tiered_cache.engine.fleet import Board
 from tiered_cache.engine.purge_keepers import JournalKeeper, Keeper, ProcessKeeper
 from tiered_cache.engine.purge_view import PurgeView
 from tiered_cache.errors import ConfigError, MissingExtraError
@@ -40,6 +42,8 @@ class Parts(Struct, frozen=True):
     Attributes:
         lower: guarded tiers below memory, nearest first.
         draw: a random number below another one.
+        flight_board: where processes claim flights, if they do.
+        fleet_options: how they work together.
     """
 
     config: CacheConfig
@@ -50,6 +54,8 @@ class Parts(Struct, frozen=True):
     coherence: Coherence
     lower: tuple[GuardedTier, ...] = ()
     draw: Callable[[int], int] = secrets.randbelow
+    flight_board: Board | None = None
+    fleet_options: FleetOptions = FleetOptions()
 
 
 def build(config: CacheConfig, clock: Clock) -> Parts:
@@ -64,11 +70,27 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
     lower: list[GuardedTier] = []
     if config.disk is not None:
         lower.append(_guarded_disk(config.disk, clock))
+    board: Board | None = None
+    options = FleetOptions()
     if config.redis is not None:
-        lower.append(_guarded_redis(config.redis, clock))
+        shared = _guarded_redis(config.redis, clock)
+        lower.append(shared)
+        board = _flight_board(config.redis)
+        options = FleetOptions(
+            lease_s=config.redis.lease_s, claim_s=config.redis.read_deadline_s, sound=lambda: shared.sound
+        )
     memory = MemoryTier(config.memory.capacity_bytes, clock)
-    coherence = _coherence(config, keyer, memory, clock)
-    return Parts(config, clock, keyer, profile_of(config), memory, coherence, tuple(lower))
+    return Parts(
+        config,
+        clock,
+        keyer,
+        profile_of(config),
+        memory,
+        _coherence(config, keyer, memory, clock),
+        tuple(lower),
+        flight_board=board,
+        fleet_options=options,
+    )
 
 
 def keyer_of(config: CacheConfig, secret: bytes) -> Keyer:
@@ -163,6 +185,14 @@ def _backplane(config: RedisConfig, view: PurgeView) -> Backplane:
 
     board = PurgeBoard(config.url, prefix=config.prefix, options=_place_options(config))
     return Backplane(view, board, config.heartbeat_s)
+
+
+def _flight_board(config: RedisConfig) -> Board | None:
+    if config.lease_s == 0:
+        return None
+    from tiered_cache.tiers.flight_board import FlightBoard  # noqa: PLC0415 (loads redis-py)
+
+    return FlightBoard(config.url, prefix=config.prefix, options=_place_options(config))
 
 
 def _guarded(tier: Tier, clock: Clock, read_deadline_s: float, write_deadline_s: float) -> GuardedTier:

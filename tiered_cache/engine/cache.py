@@ -32,12 +32,11 @@ from tiered_cache.engine.calls import CallResult, Fetch, call
 from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.engine.config import CacheConfig
 from tiered_cache.engine.credentials import Credentials
+from tiered_cache.engine.driving import make_flying
 from tiered_cache.engine.elements import Elements
-from tiered_cache.engine.flight import Flights, Traffic
-from tiered_cache.engine.judge import Judge
+from tiered_cache.engine.flights import Flights, Traffic
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.lookup import Driver
-from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.purging import PurgeOrder, PurgeRecord, Purging
 from tiered_cache.engine.repeats import Repeats
 from tiered_cache.engine.store import Store
@@ -93,24 +92,15 @@ class Cache:
             config=config,
         )
         self._flights = Flights()
-        most_bytes, clock = config.max_entry_bytes, parts.clock
-        judge = Judge(
-            self._store,
-            self._flights,
-            self.ledger,
-            profile=parts.profile,
-            clock=clock,
-            max_entry_bytes=most_bytes,
-        )
-        pump = Pump(
-            judge, self._flights, self.ledger, self._credentials, clock=clock, max_entry_bytes=most_bytes
+        self._flying = make_flying(
+            parts, self._store, self._flights, self.ledger, self._credentials, self._background
         )
         self._driver = Driver(
             self._store,
             self._flights,
-            pump,
+            self._flying,
             self._background,
-            clock,
+            parts.clock,
             self.ledger,
             linger_s=config.linger_s,
         )
@@ -144,6 +134,7 @@ class Cache:
         cache = cls(parts)
         try:
             parts.coherence.start()
+            cache._flying.start()
             yield cache
         finally:
             await cache.close()
@@ -154,6 +145,7 @@ class Cache:
             return
         self._closed = True
         await self._background.drain(drain_s)
+        await self._flying.close()
         await self._store.close()
 
     def scope(self, tenant: str, credential: bytes = b"") -> Scope:

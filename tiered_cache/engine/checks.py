@@ -81,6 +81,8 @@ def _check_disk(disk: DiskConfig) -> None:
 def _check_redis(redis: RedisConfig) -> None:
     demand_seconds(redis_read_deadline_s=redis.read_deadline_s, redis_write_deadline_s=redis.write_deadline_s)
     demand_seconds(redis_heartbeat_s=redis.heartbeat_s, redis_unconfirmed_s=redis.unconfirmed_s)
+    if redis.lease_s != 0:
+        demand_seconds(redis_lease_s=redis.lease_s)
     _demand_sizes(
         redis_max_value_bytes=redis.max_value_bytes, redis_compress_above_bytes=redis.compress_above_bytes
     )

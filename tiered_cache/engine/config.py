@@ -88,6 +88,8 @@ class RedisConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         sentinel_username, sentinel_password: login at the Sentinels.
         heartbeat_s: how often each node looks at the log of purges.
         unconfirmed_s: how long answers of memory and disk are used while that log cannot be read.
+        lease_s: after so long without a sign of life a process that asks the origin on behalf of all is taken
+            to be dead; 0 lets every process ask for itself.
     """
 
     url: str
@@ -102,6 +104,7 @@ class RedisConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sentinel_password: str | None = None
     heartbeat_s: float = 0.5
     unconfirmed_s: float = 300.0
+    lease_s: float = 3.0
 
 
 class CacheConfig(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -31,3 +31,11 @@ def as_stream(keyed: Keyed, request: Request) -> tuple[Keyed, Request]:
     streamed = replace(call, stream=True)
     body = with_stream_requested(request.body)
     return replace(keyed, call=streamed, shape=streamed.shape), replace(request, body=body)
+
+
+def in_mode(keyed: Keyed, *, stream: bool) -> Keyed:
+    """The same call as one whose answer comes as a stream, or not: as another process asked for it."""
+    if keyed.call.stream == stream:
+        return keyed
+    call = replace(keyed.call, stream=stream)
+    return replace(keyed, call=call, shape=call.shape)

@@ -4,7 +4,7 @@ A flight is a task of its own, so that no caller's leaving ends it for the other
 """
 
 import asyncio
-from collections.abc import Iterable
+from enum import Enum
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -73,6 +73,14 @@ class Landing(Struct, frozen=True):
     detail: str | None = None
 
 
+class Place(Enum):
+    """Who asks the origin on behalf of a flight."""
+
+    HERE = "this process"
+    ELSEWHERE = "another process, whose answer is followed"
+    STORED = "another process did, and has stored the answer"
+
+
 class Course(Struct, frozen=True, kw_only=True):
     """What rules and the leader say of a flight before it begins.
 
@@ -83,6 +91,7 @@ class Course(Struct, frozen=True, kw_only=True):
         unstored: why its answer is never stored, or None.
         reload: begun by a caller who wants an answer newer than any there is.
         generation: 0, or 1 for the one takeover after a failed flight.
+        root: that flight's token.
     """
 
     linger_s: float
@@ -91,6 +100,7 @@ class Course(Struct, frozen=True, kw_only=True):
     unstored: str | None = None
     reload: bool = False
     generation: int = 0
+    root: bytes = b""
 
 
 class Flight:
@@ -103,6 +113,13 @@ class Flight:
         course: what rules and caller say of it.
         stamp: what was known of purges when it began, and which of them reach its answer.
         number: its place in the order of all flights.
+        credential: of the caller whose credential the origin is asked with.
+        placed: done once it is known who asks the origin.
+        token: its name among the flights of all processes; empty where it has none.
+        fence: order of its lease among those of its key; 0 without one.
+        relayed: another process asks the origin, and books it.
+        lost: nobody knows any more what that process is doing.
+        framed: length or chunks tell the end of the response's body.
         head: done once the response's status and headers are known (see `status`, `headers`).
         begun: some of the response has come, so it is paid for.
         booked: what it cost is in the ledger.
@@ -132,7 +149,14 @@ class Flight:
         self.course = course
         self.stamp = b""
         self.number = 0
+        self.credential = b"" if request.scope is None else request.scope.credential
+        self.token = b""
+        self.fence = 0
+        self.relayed = False
+        self.lost = False
+        self.framed = True
         loop = asyncio.get_running_loop()
+        self.placed: asyncio.Future[Place] = loop.create_future()
         self.head: asyncio.Future[None] = loop.create_future()
         self.landed: asyncio.Future[Landing] = loop.create_future()
         self.recording = Recording()
@@ -173,10 +197,20 @@ class Flight:
     def begin_head(self, response: Response, *, streaming: bool) -> None:
         """Tell the waiters that the response has begun."""
         self.status, self.headers, self.streaming = response.status, response.headers, streaming
+        self.framed = response.framed
         self.begun = True
         self._headed_s = asyncio.get_running_loop().time()
         if not self.head.done():
             self.head.set_result(None)
+
+    def place(self, place: Place) -> None:
+        """Tell the waiters who asks the origin."""
+        if not self.placed.done():
+            self.placed.set_result(place)
+
+    def lose(self) -> None:
+        """Send the followers on their own ways: what the other process does is not known any more."""
+        self.lost = self.released = True
 
     def land(self, landing: Landing) -> None:
         """Give the waiters what it ended in."""
@@ -235,6 +269,7 @@ class Flight:
     def done(self, task: asyncio.Task[Landing]) -> None:
         """End with its task: nobody is left waiting, whatever happened."""
         self._turn(Turn.ENDED)
+        self.place(Place.HERE)
         if not self.head.done():
             self.head.cancel()
         if self.landed.done():
@@ -246,139 +281,3 @@ class Flight:
             self.landed.exception()  # there may be nobody to look at it
         else:
             self.landed.set_result(task.result())
-
-
-HIT_FOR_MISS_S = 60.0
-"""How long calls of a key whose answer was refused storage do not wait for one another."""
-
-_REFUSED_KEYS = 10_000
-
-
-class _Air:
-    """What is known of a key while calls of it are under way.
-
-    Attributes:
-        flights: how many there are.
-        filled_by: number of the flight whose answer was stored last; 0 for none.
-        filled_at: number of the latest flight of all when that was stored.
-    """
-
-    __slots__ = ("filled_at", "filled_by", "flights")
-
-    def __init__(self) -> None:
-        self.flights = 0
-        self.filled_by = 0
-        self.filled_at = 0
-
-
-class Traffic(Struct, frozen=True):
-    """The flights of a process at one moment.
-
-    Attributes:
-        flights: calls to the origin.
-        streams: those of them whose stream has begun.
-        callers: how many wait for them or read them.
-        lingering: flights that all callers have left.
-    """
-
-    flights: int
-    streams: int
-    callers: int
-    lingering: int
-
-
-class Flights:
-    """The flights of this process by name, and the keys for which nobody waits (hit-for-miss).
-
-    Attributes:
-        launched: how many there were so far; the number of the latest.
-    """
-
-    def __init__(self) -> None:
-        self.launched = 0
-        self._by_name: dict[FlightName, Flight] = {}
-        self._air: dict[CacheKey, _Air] = {}
-        self._alone_until_s: dict[CacheKey, float] = {}
-        self._under_way: set[Flight] = set()
-
-    def miss_for_a_while(self, key: CacheKey, now: float) -> None:
-        """Set hit-for-miss: a 2xx of this key was refused storage at `now`."""
-        self._alone_until_s.pop(key, None)
-        self._alone_until_s[key] = now + HIT_FOR_MISS_S
-        if len(self._alone_until_s) > _REFUSED_KEYS:
-            del self._alone_until_s[next(iter(self._alone_until_s))]
-
-    def is_alone(self, key: CacheKey, now: float) -> bool:
-        """Whether calls of this key go to the origin in parallel."""
-        until_s = self._alone_until_s.get(key)
-        if until_s is None:
-            return False
-        if now < until_s:
-            return True
-        del self._alone_until_s[key]
-        return False
-
-    def is_under_way(self, key: CacheKey) -> bool:
-        """Whether any flight, of whatever mode, may yet become this entry."""
-        return key in self._air
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-    def now(self) -> "Traffic":
-        """What is under way."""
-        return Traffic(
-            flights=len(self._under_way),
-            streams=sum(flight.streaming for flight in self._under_way),
-            callers=sum(flight.callers for flight in self._under_way),
-            lingering=sum(flight.abandoned for flight in self._under_way),
-        )
-
-    def find(self, names: Iterable[FlightName], after: int = 0) -> Flight | None:
-        """The first running flight among `names` whose number is above `after`."""
-        for name in names:
-            flight = self._by_name.get(name)
-            if flight is not None and flight.number > after:
-                return flight
-        return None
-
-    def launch(self, flight: Flight) -> None:
-        """Number a flight that begins, and let others find it."""
-        self.launched += 1
-        flight.number = self.launched
-        self._under_way.add(flight)
-        for key in flight.keys:
-            self._air.setdefault(key, _Air()).flights += 1
-        self._by_name[flight.name] = flight
-
-    def may_store(self, flight: Flight, key: CacheKey) -> bool:
-        """Whether its answer is to be kept as `key`: the first whole one, or one asked for to replace it.
-
-        Entries are named by the key alone, so flights of every mode and service tier count. A reload gives
-        way to a younger flight only; any other gives way to what was stored since it began.
-        """
-        air = self._air.get(key)
-        if air is None or air.filled_by == 0:
-            return True
-        return flight.number > (air.filled_by if flight.course.reload else air.filled_at)
-
-    def stored(self, flight: Flight, key: CacheKey) -> None:
-        """Note that its answer has become the entry `key`."""
-        air = self._air.get(key)
-        if air is not None:
-            air.filled_by, air.filled_at = flight.number, self.launched
-
-    def forget(self, flight: Flight) -> None:
-        """Let nobody join any more."""
-        if self._by_name.get(flight.name) is flight:
-            del self._by_name[flight.name]
-
-    def end(self, flight: Flight) -> None:
-        """Forget a flight for good. What it knew of its key goes with the last one under way."""
-        self.forget(flight)
-        self._under_way.discard(flight)
-        for key in flight.keys:
-            air = self._air[key]
-            air.flights -= 1
-            if air.flights == 0:
-                del self._air[key]

@@ -22,7 +22,8 @@ from tiered_cache.core.vocabulary import (
     Usage,
 )
 from tiered_cache.engine.bodies import field
-from tiered_cache.engine.flight import Flight, Flights, Landing
+from tiered_cache.engine.flight import Flight, Landing
+from tiered_cache.engine.flights import Flights
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.metering import LastUsage
 from tiered_cache.engine.store import Store
@@ -158,9 +159,10 @@ class Judge:
         """Keep the answer; of a batch each element's, but those of which something newer was stored."""
         residents: list[Resident | None] = []
         shape = None if flight.keyed.elements else flight.keyed.shape
+        fence = 0 if flight.keyed.elements else flight.fence  # a lease is of one key
         for key, part in zip(flight.keys, _parts(flight, entry), strict=True):
             if self._flights.may_store(flight, key):
-                residents.append(self._store.fill(key, part, shape))
+                residents.append(self._store.fill(key, part, shape, fence=fence, relayed=flight.relayed))
                 self._flights.stored(flight, key)
         return None if flight.keyed.elements else residents[0]
 
@@ -173,6 +175,8 @@ class Judge:
         self._row(flight, usage, self._clock.monotonic() - flight.began_s, failed=True)
 
     def _row(self, flight: Flight, usage: Usage, took_s: float, *, failed: bool) -> None:
+        if flight.relayed:
+            return  # booked by the process that asked the origin
         self._ledger.spend(usage, for_nobody=flight.callers == 0)
         kind = "bypass" if flight.course.unstored is not None else "error" if failed else "miss"
         row = self._ledger.row(flight.scope.tenant, flight.keyed.call.model, "origin", kind)

@@ -8,10 +8,12 @@ from tiered_cache.core.epochs import Standing
 from tiered_cache.core.freshness import Verdict, judge, stale_if_error_allowed
 from tiered_cache.core.machine import TERMINAL, Event, State, advance
 from tiered_cache.engine.background import Background
+from tiered_cache.engine.deadline import Deadline
 from tiered_cache.engine.edits import as_stream
-from tiered_cache.engine.flight import Course, Flight, Flights, Landing
+from tiered_cache.engine.flight import Course, Flight, Landing, Place
+from tiered_cache.engine.flights import Flights
+from tiered_cache.engine.flying import Flying
 from tiered_cache.engine.ledger import Ledger
-from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.store import Candidate, Store, Unfit
 from tiered_cache.engine.underway import Lookup
 from tiered_cache.errors import OriginCutError, OriginError, OriginTimeoutError, OriginUnreachableError
@@ -31,7 +33,7 @@ class Driver:
     """Runs lookups over one store and one set of flights.
 
     Args:
-        store, flights, pump, background, clock: what the effects act on.
+        store, flights, flying, background, clock: what the effects act on.
         ledger: told who led, who followed and what was left.
         linger_s: how long a call lives on when its last caller has left.
     """
@@ -40,7 +42,7 @@ class Driver:
         self,
         store: Store,
         flights: Flights,
-        pump: Pump,
+        flying: Flying,
         background: Background,
         clock: Clock,
         ledger: Ledger,
@@ -50,7 +52,7 @@ class Driver:
         self._coherence = store.coherence
         self._store = store
         self._flights = flights
-        self._pump = pump
+        self._flying = flying
         self._background = background
         self._clock = clock
         self._ledger = ledger
@@ -60,6 +62,7 @@ class Driver:
             State.LOOKUP: self._look,
             State.FLIGHT: self._board,
             State.RECHECK: self._recheck,
+            State.CLAIM: self._claim,
             State.FORWARD: self._forward,
             State.FOLLOW: self._follow,
         }
@@ -76,6 +79,8 @@ class Driver:
             lookup: the call.
             state: where it begins; `FLIGHT` for what was looked up already.
         """
+        if lookup.began_s is None:
+            lookup.began_s = self._clock.monotonic()
         while state not in TERMINAL:
             state = advance(state, await self._effects[state](lookup))
         return state
@@ -92,6 +97,7 @@ class Driver:
         return Event.RELOAD if terms.reload else Event.LOOK
 
     async def _look(self, lookup: Lookup) -> Event:
+        lookup.looked_s = self._clock.monotonic()
         async for candidate in self._store.candidates(lookup.keyed.key, lookup.keyed.shape):
             if isinstance(candidate, Unfit):
                 lookup.detail = candidate.detail
@@ -121,11 +127,14 @@ class Driver:
             await asyncio.sleep(0)
         now = self._clock.monotonic()
         # An SDK's retry joins what its first try began, hit-for-miss or not, whatever the rule.
-        alone = not lookup.terms.collapse or self._flights.is_alone(lookup.keyed.key, now)
-        if (alone and not lookup.request.ask.retry) or lookup.releases > _RELEASES:
+        lookup.alone = not lookup.terms.collapse or self._flights.is_alone(lookup.keyed.key, now)
+        lookup.alone = lookup.alone or lookup.releases > _RELEASES
+        if lookup.alone and (not lookup.request.ask.retry or lookup.releases > _RELEASES):
             return Event.LEADS
         flight = self._flights.find(lookup.joinable, lookup.terms.after)
         if flight is None or not _may_follow(lookup, flight) or self._was_purged(flight):
+            return Event.LEADS
+        if lookup.terms.reload and not _is_newer(flight, lookup):
             return Event.LEADS
         lookup.enter(flight, led=False)
         self._ledger.count("follower", _mode(flight))
@@ -164,15 +173,13 @@ class Driver:
             shared=terms.collapse,
             unstored=terms.unstored,
             generation=lookup.generation,
+            root=lookup.root,
             reload=terms.reload,
         )
         flight = Flight(keyed, request, lookup.origin, self._clock.monotonic(), course)
         flight.stamp = self._stamp(lookup)
         self._flights.launch(flight)
-        self._ledger.count("flight", _mode(flight))
-        if course.generation:
-            self._ledger.count("takeover")
-        task = self._background.start(self._pump.fly(flight))
+        task = self._background.start(self._flying.fly(lookup, flight))
         task.add_done_callback(lambda ended: self._landed(flight, ended))
         flight.task = task
         return flight
@@ -187,13 +194,31 @@ class Driver:
         if flight.abandoned:
             self._ledger.count("abandoned", "cancelled" if task.cancelled() else "finished")
         flight.done(task)
-        self._pump.note_end(flight)
+        self._flying.note_end(flight)
 
-    async def _forward(self, lookup: Lookup) -> Event:
+    async def _claim(self, lookup: Lookup) -> Event:
         flight = self.launch(lookup)
         lookup.enter(flight, led=True)
-        self._ledger.count("leader", _mode(flight))
-        deadline = _Deadline(lookup.request.ask.read_timeout_s)
+        stays = False
+        try:
+            if not flight.placed.done():
+                await asyncio.wait({flight.placed})
+            stays = flight.placed.result() is not Place.STORED
+        finally:
+            if not stays:
+                lookup.leave()
+        if not stays:
+            lookup.releases += 1
+            lookup.flight = None
+            return Event.STORED
+        lookup.led = flight.placed.result() is Place.HERE
+        self._ledger.count("leader" if lookup.led else "follower", _mode(flight))
+        return Event.CLAIMED if lookup.led else Event.JOINS
+
+    async def _forward(self, lookup: Lookup) -> Event:
+        flight = lookup.flight
+        assert flight is not None
+        deadline = Deadline(lookup.request.ask.read_timeout_s)
         stays = False
         try:
             await asyncio.wait({flight.head}, timeout=deadline.left_s())
@@ -217,7 +242,7 @@ class Driver:
     async def _follow(self, lookup: Lookup) -> Event:
         flight = lookup.flight
         assert flight is not None
-        deadline = _Deadline(lookup.request.ask.read_timeout_s)
+        deadline = Deadline(lookup.request.ask.read_timeout_s)
         stays = False
         try:
             await asyncio.wait({flight.head}, timeout=deadline.left_s())
@@ -235,7 +260,9 @@ class Driver:
         flight = lookup.flight
         assert flight is not None
         lookup.leave()
-        event = await self._outcome(lookup, flight, _Deadline(None))
+        if flight.lost:
+            return await self.run(lookup, advance(State.FOLLOW, self._start_anew(lookup)))
+        event = await self._outcome(lookup, flight, Deadline(None))
         return await self.run(lookup, advance(State.FOLLOW, self._shared(lookup, flight, event)))
 
     def _shared(self, lookup: Lookup, flight: Flight, event: Event) -> Event:
@@ -243,7 +270,7 @@ class Driver:
         landing = lookup.landing
         if landing is None:
             if flight.course.generation == 0 == lookup.generation and not lookup.timed_out:
-                lookup.generation = 1
+                lookup.generation, lookup.root = 1, flight.token
                 return self._start_anew(lookup)
             return event
         if event is Event.FAILED_STALE:
@@ -271,7 +298,7 @@ class Driver:
         lookup.failure, lookup.origin_failed = None, False
         return Event.RELEASED
 
-    async def _outcome(self, lookup: Lookup, flight: Flight, deadline: "_Deadline") -> Event:
+    async def _outcome(self, lookup: Lookup, flight: Flight, deadline: Deadline) -> Event:
         """Wait for the landing; a failure or an error status may give way to the fallback."""
         landed = flight.landed
         if not landed.done():
@@ -300,20 +327,6 @@ class Driver:
         return Event.ANSWERED if failure is None else Event.FAILED
 
 
-class _Deadline:
-    """A caller's own time-out, counted once over all that it waits for."""
-
-    __slots__ = ("_ends_s", "_time")
-
-    def __init__(self, timeout_s: float | None) -> None:
-        self._time = asyncio.get_running_loop().time
-        self._ends_s = None if timeout_s is None else self._time() + timeout_s
-
-    def left_s(self) -> float | None:
-        """Seconds left, None for ever."""
-        return None if self._ends_s is None else max(0.0, self._ends_s - self._time())
-
-
 def stands_in(failure: BaseException | None, status: int | None) -> bool:
     """Whether a stale entry may answer: for failures to reach the origin, not for whatever was raised."""
     if failure is None:
@@ -336,7 +349,12 @@ def _may_follow(lookup: Lookup, flight: Flight) -> bool:
 
 def _same_credential(lookup: Lookup, flight: Flight) -> bool:
     scope = lookup.request.scope
-    return scope is not None and scope.credential == flight.scope.credential
+    return scope is not None and scope.credential == flight.credential
+
+
+def _is_newer(flight: Flight, lookup: Lookup) -> bool:
+    """Whether it began after this call came, whichever process began it."""
+    return flight.placed.done() and lookup.began_s is not None and flight.began_s >= lookup.began_s
 
 
 def _younger(one: Candidate | None, other: Candidate) -> Candidate:

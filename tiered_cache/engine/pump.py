@@ -9,7 +9,8 @@ from tiered_cache.core.vocabulary import Keyed, Refusal, Request, Response
 from tiered_cache.engine.bodies import content_length, events_of, pieces_of, whole_body
 from tiered_cache.engine.credentials import Credentials
 from tiered_cache.engine.edits import lacks_usage, with_usage
-from tiered_cache.engine.flight import Flight, Flights, Landing
+from tiered_cache.engine.flight import Flight, Landing
+from tiered_cache.engine.flights import Flights
 from tiered_cache.engine.judge import TOO_LARGE, Judge, streams
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.metering import LastUsage
@@ -53,6 +54,7 @@ class Pump:
     async def fly(self, flight: Flight) -> Landing:
         """Make the origin call. Whatever the origin callable raises is the flight's failure."""
         usage = LastUsage(flight.keyed.call.endpoint)
+        self._count(flight)
         try:
             return await self._fly(flight, usage)
         except OriginCutError:
@@ -63,6 +65,12 @@ class Pump:
             flight.recording.close(whole=False)
             if flight.begun and not flight.booked:
                 self._judge.lost(flight, usage.usage())
+
+    def _count(self, flight: Flight) -> None:
+        if not flight.relayed:
+            self._ledger.count("flight", "stream" if flight.name.stream else "json")
+            if flight.course.generation:
+                self._ledger.count("takeover")
 
     async def _fly(self, flight: Flight, usage: LastUsage) -> Landing:
         response = await self._ask(flight)
@@ -81,6 +89,8 @@ class Pump:
         return self._judge.whole(flight, response, body, refusal)
 
     async def _ask(self, flight: Flight) -> Response:
+        if flight.relayed:
+            return await self._ask_leader(flight)
         request = flight.request
         place = (flight.scope.origin_id, flight.keyed.call.model)
         untouched = flight.course.unstored is not None or place in self._refuses_usage_edit
@@ -97,6 +107,14 @@ class Pump:
         self._ledger.count("usage-edit-refused")
         flight.counts_tokens = False
         return await self._ask_once(flight, request)
+
+    @staticmethod
+    async def _ask_leader(flight: Flight) -> Response:
+        """The answer to another process' call, with its edits and under its credential."""
+        flight.asking = True
+        response = await flight.origin(flight.request)
+        flight.asking = False
+        return response
 
     async def _ask_once(self, flight: Flight, request: Request) -> Response:
         self._ledger.upstream_calls += 1

@@ -1,8 +1,10 @@
 """The tiers as one stack: look from the nearest down, promote what is found, fill all."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tiered_cache.core import codec
 from tiered_cache.core.answers import render, with_cut
@@ -13,7 +15,7 @@ from tiered_cache.engine.background import Background
 from tiered_cache.engine.coherence import Coherence
 from tiered_cache.engine.config import CacheConfig
 from tiered_cache.engine.ledger import Ledger
-from tiered_cache.tiers.base import Clock
+from tiered_cache.tiers.base import SHARED, Clock
 from tiered_cache.tiers.guard import GuardedTier, TierHealth
 from tiered_cache.tiers.memory import MemoryTier, Resident
 
@@ -104,6 +106,7 @@ class Store:
         longest_s = max((tier.read_deadline_s for tier in self._lower), default=0.0)
         self._budget_s = longest_s if config.lookup_budget_s is None else config.lookup_budget_s
         self._writing: dict[tuple[str, CacheKey], _Write | None] = {}
+        self._settling: dict[CacheKey, asyncio.Future[None]] = {}
         self._pending_bytes = 0
         self._most_pending_bytes = config.pending_write_bytes
 
@@ -211,13 +214,23 @@ class Store:
             return None
         return resident
 
-    def fill(self, key: CacheKey, entry: Entry, shape: Shape | None = None) -> Resident | None:
+    def fill(
+        self,
+        key: CacheKey,
+        entry: Entry,
+        shape: Shape | None = None,
+        *,
+        fence: int = 0,
+        relayed: bool = False,
+    ) -> Resident | None:
         """Keep a new answer: memory at once, the others behind. None when memory would not take it.
 
         Args:
             key: its name.
             entry: the answer.
             shape: how it was asked for; others will ask so as well.
+            fence: of the lease under which it was asked for.
+            relayed: the process that asked writes it to the tier that is shared.
         """
         rendering = render(entry, shape) if self._lower and shape is not None else None
         if shape is not None and rendering is not None:
@@ -226,8 +239,10 @@ class Store:
         resident = self.memory.keep(key, sealed)
         if resident is not None and shape is not None and rendering is not None:
             self.memory.add_rendering(key, resident, shape, rendering)
+        sealed = replace(sealed, fence=fence) if fence else sealed
         for tier in self._lower:
-            self._write(tier, key, sealed, 0.0)
+            if not (relayed and tier.name == SHARED):
+                self._write(tier, key, sealed, 0.0)
         return resident
 
     def _write(self, tier: GuardedTier, key: CacheKey, sealed: Sealed, age_s: float) -> None:
@@ -259,6 +274,21 @@ class Store:
         finally:
             for left in (write, self._writing.pop(name)):
                 self._pending_bytes -= _weight(left) if left else 0
+            self._settle(tier, key)
+
+    def _settle(self, tier: GuardedTier, key: CacheKey) -> None:
+        settling = self._settling.pop(key, None) if tier.name == SHARED else None
+        if settling is not None and not settling.done():
+            settling.set_result(None)
+
+    async def settled(self, key: CacheKey) -> None:
+        """Return once nothing waits to be written to the shared tier under this key."""
+        if (SHARED, key) not in self._writing:
+            return
+        settling = self._settling.get(key)
+        if settling is None:
+            settling = self._settling[key] = asyncio.get_running_loop().create_future()
+        await asyncio.wait({settling})
 
     @property
     def has_lower(self) -> bool:

@@ -24,6 +24,9 @@ class Lookup:
         origin_failed: the failure is the origin's, not ours.
         rendering: a follower's answer.
         fwd: why the origin is asked, where that is not to be told from the rest.
+        alone: it does not wait for others, and they do not for it.
+        root: token of the flight that failed, where this call takes over.
+        began_s, looked_s: when it came, and when the lower tiers were last looked into for it (monotonic).
     """
 
     def __init__(self, keyed: Keyed, request: Request, origin: Origin, terms: Terms) -> None:
@@ -47,6 +50,10 @@ class Lookup:
         self.fwd: Fwd | None = None
         self.generation = 0
         self.releases = 0
+        self.alone = False
+        self.root = b""
+        self.began_s: float | None = None
+        self.looked_s: float | None = None
 
     def enter(self, flight: Flight, *, led: bool) -> None:
         """Be one of the callers of a flight."""

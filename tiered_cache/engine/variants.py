@@ -11,7 +11,8 @@ from tiered_cache.core.keys import Keyer
 from tiered_cache.core.machine import State
 from tiered_cache.core.variants import Place, choose, replaced
 from tiered_cache.core.vocabulary import CacheKey, Keyed, Request
-from tiered_cache.engine.flight import Flight, Flights, followable
+from tiered_cache.engine.flight import Flight, followable
+from tiered_cache.engine.flights import Flights
 from tiered_cache.engine.store import Met, Store, Unfit
 from tiered_cache.engine.terms import Terms
 

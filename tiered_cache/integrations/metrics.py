@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from tiered_cache.core.vocabulary import Outcome
-from tiered_cache.engine.flight import Traffic
+from tiered_cache.engine.flights import Traffic
 from tiered_cache.engine.ledger import Ledger, LedgerRow
 from tiered_cache.errors import MissingExtraError
 from tiered_cache.tiers.guard import TierHealth

@@ -5,6 +5,9 @@ from typing import Protocol, runtime_checkable
 from tiered_cache.core.sealed import Found, Sealed
 from tiered_cache.core.vocabulary import CacheKey
 
+SHARED = "L2"
+"""Name of the tier that all processes and machines share."""
+
 
 class Clock(Protocol):
     """Where time comes from, and what waits for it: the system, a fake, or a virtual event loop."""

@@ -157,7 +157,8 @@ end
 for n = 11, #ARGV do
   local leading = redis.call('HGET', key, 'p' .. ARGV[n])
   local f = leading and flight(leading)
-  if f and lives(f) and not (within and now - f.claimed > within) then return follow(leading, f) end
+  local fits = f and leading ~= root and not (within and now - f.claimed > within)
+  if fits and lives(f) then return follow(leading, f) end
 end
 
 if generation > 0 then

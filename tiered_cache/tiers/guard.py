@@ -87,6 +87,11 @@ class GuardedTier:
         """States and counters now."""
         return TierHealth(self.name, self._reads.state, self._writes.state, dict(self._counts))
 
+    @property
+    def sound(self) -> bool:
+        """Lookups are answered, as far as the latest of them tell."""
+        return self._reads.closed and not self._reads.suspect
+
     async def get(self, key: CacheKey, within_s: float = inf) -> Found | None:
         """Look `key` up within the deadline and what is left of the caller's; None when absent or failed."""
         if not self._reads.closed:

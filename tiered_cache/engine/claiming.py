@@ -1,0 +1,129 @@
+"""Claims flights on behalf of this process, within a deadline and behind a breaker."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from tiered_cache.core.claims import Claim, Claimed
+from tiered_cache.engine.flight import Flight, FlightName
+from tiered_cache.errors import TierUnavailableError
+from tiered_cache.tiers.base import Clock
+from tiered_cache.tiers.breaker import Breaker
+
+
+class ClaimBoard(Protocol):
+    """Where processes claim flights."""
+
+    def token(self) -> bytes:
+        """A name for a flight that nothing had before."""
+        ...
+
+    async def claim(self, claim: Claim, /) -> Claimed:
+        """Lead, or follow who does. Raises TierUnavailableError."""
+        ...
+
+
+class Boarding(Struct, frozen=True, kw_only=True):
+    """What a call needs of a flight elsewhere.
+
+    Attributes:
+        names: of flights that would do, its own first.
+        own_leader: only a leader with this caller's credential will do.
+        began_after_s: only a flight that began later will do (monotonic).
+        looked_s: when L2 was looked into; None where what is there would not do.
+    """
+
+    names: tuple[FlightName, ...]
+    own_leader: bool = False
+    began_after_s: float | None = None
+    looked_s: float | None = None
+
+
+def _always() -> bool:
+    return True
+
+
+class FleetOptions(Struct, frozen=True, kw_only=True):
+    """How processes work together.
+
+    Attributes:
+        lease_s: how long a leader without a sign of life is taken to be alive.
+        claim_s: what a claim may cost a caller.
+        sound: whether Redis answers, as far as lookups know.
+    """
+
+    lease_s: float = 3.0
+    claim_s: float = 0.025
+    sound: Callable[[], bool] = _always
+
+
+class Claiming:
+    """Asks the board.
+
+    Args:
+        board: where flights are claimed.
+        clock: ages of calls.
+        options: see there.
+
+    Attributes:
+        lease_s: how long a lease lasts without a sign of life.
+        now: the present on the monotonic clock.
+    """
+
+    def __init__(self, board: ClaimBoard, clock: Clock, options: FleetOptions) -> None:
+        self._board = board
+        self._options = options
+        self._breaker = Breaker()
+        self.lease_s = options.lease_s
+        self.now = clock.monotonic
+
+    def of(self, flight: Flight, boarding: Boarding, *, follow: bool) -> Claim:
+        """The claim of a flight that is to begin; `follow` where this process can."""
+        now = self.now()
+        credential = flight.credential if boarding.own_leader else b""
+        names = dict.fromkeys((flight.name, *boarding.names))
+        return Claim(
+            key=flight.keyed.key,
+            modes=tuple(_mode(name, credential, flight.keyed.call.vectors) for name in names),
+            token=self._board.token(),
+            stamp=flight.stamp,
+            credential=flight.credential,
+            generation=flight.course.generation,
+            root=flight.course.root,
+            began_within_us=_ago_us(boarding.began_after_s, now),
+            looked_us=_ago_us(boarding.looked_s, now),
+            follow=follow,
+            lease_ms=round(self._options.lease_s * 1000),
+        )
+
+    async def claim(self, claim: Claim) -> Claimed | None:
+        """The reply; None where Redis did not give one in time."""
+        now = self.now()
+        permit = self._breaker.admit(now) if self._options.sound() else None
+        if permit is None:
+            return None
+        timeout = asyncio.timeout(self._options.claim_s)
+        try:
+            async with timeout:
+                claimed = await self._board.claim(claim)
+        except (TierUnavailableError, TimeoutError):
+            since_s = now if timeout.expired() else None
+            self._breaker.failed(permit, self.now(), since_s)
+            return None
+        except BaseException:
+            self._breaker.abandoned(permit)
+            raise
+        self._breaker.succeeded(permit)
+        return claimed
+
+
+def _mode(name: FlightName, credential: bytes, vectors: str) -> bytes:
+    """The name of a flight among those of its key, stream or not first."""
+    tier = "" if name.service_tier is None else name.service_tier
+    return f"{'s' if name.stream else 'j'}:{vectors}:{credential.hex()}:{tier}".encode()
+
+
+def _ago_us(instant_s: float | None, now_s: float) -> int | None:
+    return None if instant_s is None else max(0, round((now_s - instant_s) * 1e6))
