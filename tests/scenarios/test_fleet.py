@@ -322,3 +322,35 @@ async def test_nobody_follows_so_nothing_is_told():
         words = [word for _, word in one.board.shared.commands]
 
     assert words == ["claim", "end"]
+
+
+async def test_callers_of_streams_take_over_first_and_those_of_json_follow_them():
+    gate = asyncio.Event()
+    origin = gated(OSError("reset"), Stream(events("second"), gate=gate))
+    async with fleet(3) as (one, two, three):
+        leading = asyncio.create_task(one.ask(body(stream=True), origin))
+        await settle()
+        json_caller = asyncio.create_task(two.ask(body(), origin))
+        stream_caller = asyncio.create_task(three.ask(body(stream=True), origin))
+        await settle()
+        origin.gate.set()
+        await settle()
+        gate.set()
+        seen = await asyncio.gather(leading, json_caller, stream_caller, return_exceptions=True)
+
+    assert origin.calls == 2
+    assert [each.text for each in seen[1:]] == ["second", "second"]
+
+
+async def test_a_call_without_a_lease_is_ordered_by_its_beginning():
+    origin = gated(answer())
+    async with fleet() as (one, _):
+        one.board.sick = True
+        asking = asyncio.create_task(one.ask(body(), origin))
+        await settle(0.1)
+        origin.gate.set()
+        await asking
+        await one.cache._background.drain(1)
+        (sealed,) = one.board.shared.entries.values()
+
+    assert -2_000_000 < sealed.fence < -90_000

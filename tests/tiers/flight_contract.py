@@ -526,6 +526,19 @@ class FlightContract:
         assert found.sealed.entry.body == b"newest"
         assert found.sealed.fence == 0
 
+    async def test_without_a_lease_the_beginning_of_the_call_counts(self, boards, tier):
+        one = boards[0]
+        await tier.put(KEY, sample_sealed(KEY, b"newer"))
+        await tier.put(KEY, fenced(-10_000_000, b"begun before it was there"))
+        assert (await tier.get(KEY)).sealed.entry.body == b"newer"
+        await asyncio.sleep(0.01)
+        await tier.put(KEY, fenced(-1, b"begun afterwards"))
+        assert (await tier.get(KEY)).sealed.entry.body == b"begun afterwards"
+        led = await one.claim(claim_of(one))
+        await tier.put(KEY, fenced(led.fence, b"led"))
+        await tier.put(KEY, fenced(-10_000_000, b"begun before the lease"))
+        assert (await tier.get(KEY)).sealed.entry.body == b"led"
+
     async def test_a_fence_that_was_written_is_exceeded(self, boards, tier):
         one = boards[0]
         far = 2**52
@@ -553,6 +566,15 @@ class FlightContract:
         await tier.clear()
         assert await tier.get(KEY) is None
         assert (await two.claim(claim_of(two))).token == first.token
+
+    async def test_who_takes_over_does_not_follow_the_flight_that_failed(self, boards):
+        one, two, _ = boards
+        failed = claim_of(one)
+        await one.claim(failed)
+        taking = claim_of(two, generation=1, root=failed.token)
+        assert isinstance(await two.claim(taking), Led)
+        other = claim_of(one, generation=1, root=failed.token)
+        assert (await one.claim(other)).token == taking.token
 
     # A place that is not there
 

@@ -9,7 +9,8 @@ class Sealed(Struct, frozen=True):
     """An entry with its encoded bytes: encoded once at the fill, decoded once on the way up.
 
     Attributes:
-        fence: of the lease it was filled under; 0 for none. It does not replace what a later one has written.
+        fence: of the lease it was filled under. It does not replace what a later one has written. Without a
+            lease it is negative: so many microseconds before the fill the call began. 0 replaces all.
     """
 
     entry: Entry

@@ -24,6 +24,9 @@ from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.store import Store
 from tiered_cache.errors import OriginUnreachableError, TierUnavailableError
 
+GIVE_WAY_S = 0.02
+"""How much later than callers of streams callers of JSON take over from a flight that failed."""
+
 _BEATS = 3
 _STREAMS = b"s:"
 _CHECK_S = 0.25
@@ -92,6 +95,9 @@ class Fleet:
         Raises whatever the origin raises, OriginUnreachableError for what other processes made of it.
         """
         await self._hearing.ready()
+        if flight.course.generation and not flight.name.stream:
+            # Who asked for a stream goes first: this one may follow what that one leads, not the other way.
+            await asyncio.sleep(GIVE_WAY_S)
         claim = self._claiming.of(flight, boarding, follow=self._hearing.subscribed)
         self._hearing.expect(claim.token)
         try:
@@ -128,7 +134,7 @@ class Fleet:
 
     async def _lead(self, flight: Flight, claim: Claim, claimed: Claimed | None) -> Landing:
         self._ledger.count("fleet", "led" if isinstance(claimed, Led) else "alone")
-        flight.token = claim.token
+        flight.token, flight.ordered = claim.token, True
         if isinstance(claimed, Led):
             flight.fence = claimed.fence
         lease = Lease(

@@ -117,6 +117,7 @@ class Flight:
         placed: done once it is known who asks the origin.
         token: its name among the flights of all processes; empty where it has none.
         fence: order of its lease among those of its key; 0 without one.
+        ordered: other processes may have stored something newer, lease or not.
         relayed: another process asks the origin, and books it.
         lost: nobody knows any more what that process is doing.
         framed: length or chunks tell the end of the response's body.
@@ -152,6 +153,7 @@ class Flight:
         self.credential = b"" if request.scope is None else request.scope.credential
         self.token = b""
         self.fence = 0
+        self.ordered = False
         self.relayed = False
         self.lost = False
         self.framed = True

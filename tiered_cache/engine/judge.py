@@ -159,12 +159,17 @@ class Judge:
         """Keep the answer; of a batch each element's, but those of which something newer was stored."""
         residents: list[Resident | None] = []
         shape = None if flight.keyed.elements else flight.keyed.shape
-        fence = 0 if flight.keyed.elements else flight.fence  # a lease is of one key
+        fence = 0 if flight.keyed.elements else self._fence(flight)  # a lease is of one key
         for key, part in zip(flight.keys, _parts(flight, entry), strict=True):
             if self._flights.may_store(flight, key):
                 residents.append(self._store.fill(key, part, shape, fence=fence, relayed=flight.relayed))
                 self._flights.stored(flight, key)
         return None if flight.keyed.elements else residents[0]
+
+    def _fence(self, flight: Flight) -> int:
+        if flight.fence or not flight.ordered:
+            return flight.fence
+        return min(-1, round((flight.began_s - self._clock.monotonic()) * 1e6))
 
     def _book(self, flight: Flight, response: Response, usage: Usage, took_s: float) -> None:
         flight.booked, flight.usage, flight.took_s = True, usage, took_s

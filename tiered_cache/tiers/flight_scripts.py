@@ -283,6 +283,8 @@ FENCED_PUT = Script(
     _NUMBER
     + """
 local entry, key, fence = KEYS[1], KEYS[2], tonumber(ARGV[4])
+-- Without a lease it is that of the instant at which the call began.
+if fence < 0 then fence = math.max(1, now - ARGV[2] + fence) end
 local written = number(key, 'w')
 if written > fence then return 0 end
 if written == 0 then
@@ -293,7 +295,7 @@ if written == 0 then
     if born + rest == 9007199254740992 and born > fence then return 0 end
   end
 end
-redis.call('HSET', key, 'w', ARGV[4])
+redis.call('HSET', key, 'w', string.format('%.0f', fence))
 if ARGV[1] == '' then
   redis.call('UNLINK', entry)
 else
