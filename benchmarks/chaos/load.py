@@ -1,6 +1,7 @@
 """Callers with the OpenAI SDK, each answer compared with the one that the simulation would give."""
 
 import asyncio
+import itertools
 import random
 import time
 from typing import Any
@@ -13,7 +14,9 @@ from benchmarks.chaos.stack import Stack
 from tiered_cache.simulation.answers import is_answer_to
 
 QUESTIONS = 60
-"""Different questions in a scenario."""
+"""Different questions that are asked again and again in a scenario."""
+_NEW = 0.05
+"""Share of calls that nobody asks again: something is written at all times."""
 _PAUSE_S = 0.03
 _WRITTEN_WITHIN_S = 0.03
 _FULL_SERVICE_WITHIN_S = 30.0
@@ -43,6 +46,7 @@ class Load:
         self._name = name
         self._words, self._streams = scenario.words, scenario.streams
         self._stopped = False
+        self._numbers = itertools.count()
         self._clients = [
             AsyncOpenAI(base_url=gateway.url, api_key=_KEY, max_retries=0, timeout=30.0)
             for gateway in stack.gateways
@@ -88,7 +92,8 @@ class Load:
 
     async def _ask_on(self, dice: random.Random) -> None:
         while not self._stopped:
-            body = self._body(str(dice.randrange(QUESTIONS)))
+            new = dice.random() < _NEW
+            body = self._body(f"new {next(self._numbers)}" if new else str(dice.randrange(QUESTIONS)))
             await self._call(dice.choice(self._clients), body, stream=dice.random() < self._streams)
             await asyncio.sleep(_PAUSE_S)
 

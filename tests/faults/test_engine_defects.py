@@ -24,7 +24,7 @@ STEPS = {
     "name the call": lambda cache: (cache._keyer, "key"),
     "look into memory": lambda cache: (cache.memory, "find"),
     "know closed credentials": lambda cache: (cache._credentials, "is_closed"),
-    "walk the tiers": lambda cache: (cache._store, "candidates"),
+    "walk the tiers": lambda cache: (cache._store, "below"),
     "find a flight": lambda cache: (cache._flights, "find"),
     "know hit-for-miss": lambda cache: (cache._flights, "is_alone"),
     "launch a flight": lambda cache: (cache._flights, "launch"),

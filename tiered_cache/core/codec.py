@@ -62,16 +62,13 @@ def unseal(key: CacheKey, payload: bytes) -> Sealed:
 
     Other bytes raise CorruptEntryError, and nothing else; what another build can read, ForeignEntryError.
     """
-    if payload[len(MAGIC) : len(_START)] == _COMPRESSED_START[len(MAGIC) :]:
-        payload = _unpacked(key, payload)
     prefix = _prefix(key)
-    whole = memoryview(payload)[:-_CHECKSUM_BYTES]
     if not payload.startswith(prefix):
-        raise _difference(payload)
-    if xxh3_64_digest(whole) != payload[-_CHECKSUM_BYTES:]:
+        payload = _unpacked(key, payload)
+    if not _is_whole(payload):
         raise CorruptEntryError("checksum")
     try:
-        entry = _decode(whole[len(prefix) :])
+        entry = _decode(payload[len(prefix) : -_CHECKSUM_BYTES])
     except (DecodeError, UnicodeDecodeError, RecursionError):
         # The cause would quote stored text.
         raise CorruptEntryError("structure") from None
@@ -101,7 +98,7 @@ def _prefix(key: CacheKey, flags: int = PLAIN) -> bytes:
     if len(key) > 0xFFFF:
         raise ValueError("a cache key has at most 65535 bytes")
     start = _START if flags == PLAIN else _COMPRESSED_START
-    return b"%b%b%b" % (start, len(key).to_bytes(2, "big"), key)
+    return start + len(key).to_bytes(2, "big") + key
 
 
 def _difference(payload: bytes) -> CorruptEntryError:

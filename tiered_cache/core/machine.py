@@ -27,6 +27,8 @@ class State(Enum):
     UNMET = "504: only-if-cached and nothing usable"
     FAIL = "give the origin's failure"
 
+    __hash__ = object.__hash__  # an Enum's own hashes the name, in Python
+
 
 class Event(Enum):
     """What performing a state found."""
@@ -47,6 +49,8 @@ class Event(Enum):
     RELEASED = "this flight is not for us"
     FAILED_STALE = "failed, within stale-if-error"
     FAILED = "failed"
+
+    __hash__ = object.__hash__
 
 
 TERMINAL = frozenset(

@@ -7,6 +7,8 @@ from tiered_cache.core.structured import is_list
 from tiered_cache.core.vocabulary import Outcome
 
 _TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*")
+_USUAL = frozenset({"tiered-cache", "L1", "L2", "disk", "L2/unstated", "L1/unstated"})
+"""Tokens, known to be some."""
 _BEYOND = 10**15 - 1
 """A ttl of so many seconds is no longer sure to be a Structured Fields integer (RFC 8941 §3.3.1)."""
 
@@ -56,7 +58,7 @@ def _detail(outcome: Outcome) -> str | None:
 
 def _text(value: str) -> str:
     """A token where it is one, else a string (RFC 8941 §3.3.3); `?` for what neither can hold."""
-    if _TOKEN.fullmatch(value):
+    if value in _USUAL or _TOKEN.fullmatch(value):
         return value
     printable = "".join(char if " " <= char <= "~" else "?" for char in value)
     escaped = printable.replace("\\", "\\\\").replace('"', '\\"')

@@ -166,7 +166,8 @@ class Elements:
             batch.weigh(key, self._store.nearby(key))
 
     async def _look_below(self, batch: _Batch, key: CacheKey, until_s: float) -> None:
-        async for met in self._store.below(key, until_s):
+        for depth in self._store.depths:
+            met = await self._store.below(depth, key, until_s)
             if isinstance(met, Unfit):
                 batch.fault = met.detail
             elif batch.weigh(key, met):

@@ -14,7 +14,7 @@ from tiered_cache.engine.flight import Course, Flight, Landing, Place
 from tiered_cache.engine.flights import Flights
 from tiered_cache.engine.flying import Flying
 from tiered_cache.engine.ledger import Ledger
-from tiered_cache.engine.store import Candidate, Store, Unfit
+from tiered_cache.engine.store import Candidate, Met, Store, Unfit
 from tiered_cache.engine.underway import Lookup
 from tiered_cache.errors import OriginCutError, OriginError, OriginTimeoutError, OriginUnreachableError
 from tiered_cache.tiers.base import Clock
@@ -98,15 +98,27 @@ class Driver:
 
     async def _look(self, lookup: Lookup) -> Event:
         lookup.looked_s = self._clock.monotonic()
-        async for candidate in self._store.candidates(lookup.keyed.key, lookup.keyed.shape):
-            if isinstance(candidate, Unfit):
-                lookup.detail = candidate.detail
-            elif self._weigh(lookup, candidate):
+        key, shape, store = lookup.keyed.key, lookup.keyed.shape, self._store
+        resident = store.memory.find(key)
+        if resident is not None and self._answers(lookup, store.in_memory(key, resident, shape)):
+            return Event.FRESH
+        until_s = store.budget_ends_s()
+        for depth in store.depths:
+            met = await store.below(depth, key, until_s)
+            candidate = store.shaped(key, met, shape) if isinstance(met, Met) else met
+            if candidate is not None and self._answers(lookup, candidate):
                 return Event.FRESH
         if lookup.stale is not None:
             lookup.served = lookup.stale
             return Event.STALE
         return Event.UNSATISFIED if lookup.request.ask.only_if_cached else Event.ABSENT
+
+    def _answers(self, lookup: Lookup, candidate: Candidate | Unfit) -> bool:
+        """Whether what a tier gave answers the call."""
+        if isinstance(candidate, Unfit):
+            lookup.detail = candidate.detail
+            return False
+        return self._weigh(lookup, candidate)
 
     def _weigh(self, lookup: Lookup, candidate: Candidate) -> bool:
         """Whether this entry answers the call; a stale one is kept for later."""

@@ -1,7 +1,7 @@
 """The tiers as one stack: look from the nearest down, promote what is found, fill all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -84,6 +84,9 @@ class Store:
         clock: ages of what is in memory.
         coherence: what purges say of an entry.
         config: what lookups below may cost one call (by default the longest deadline), what writes may weigh.
+
+    Attributes:
+        depths: numbers of the tiers below memory, nearest first.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Store:
         self.coherence = coherence
         self.memory = memory
         self._lower = tuple(lower)
+        self.depths = range(len(self._lower))
         self._background = background
         self._ledger = ledger
         self._clock = clock
@@ -110,34 +114,18 @@ class Store:
         self._pending_bytes = 0
         self._most_pending_bytes = config.pending_write_bytes
 
-    async def candidates(self, key: CacheKey, shape: Shape) -> AsyncIterator[Candidate | Unfit]:
-        """What each tier holds for `key`, nearest first."""
-        resident = self.memory.find(key)
-        if resident is not None:
-            yield self.in_memory(key, resident, shape)
-        until_s = self.budget_ends_s()
-        for depth in range(len(self._lower)):
-            met = await self._met_below(depth, key, until_s)
-            if met is not None:
-                yield met if isinstance(met, Unfit) else self._shaped(key, met, shape)
-
     def budget_ends_s(self) -> float:
         """Until when a call that begins now may wait for the lower tiers, on the monotonic clock."""
         return self._clock.monotonic() + self._budget_s
 
-    async def below(self, key: CacheKey, until_s: float) -> AsyncIterator[Met | Unfit]:
-        """What each tier below memory holds for `key`, nearest first, and which could not say so.
+    async def below(self, depth: int, key: CacheKey, until_s: float) -> Met | Unfit | None:
+        """What a tier below memory holds for `key`, or why it could not say so.
 
         Args:
+            depth: one of `depths`; who wants what the nearest holds asks them in turn.
             key: what is looked up.
             until_s: end of the call's budget, see `budget_ends_s`.
         """
-        for depth in range(len(self._lower)):
-            met = await self._met_below(depth, key, until_s)
-            if met is not None:
-                yield met
-
-    async def _met_below(self, depth: int, key: CacheKey, until_s: float) -> Met | Unfit | None:
         tier = self._lower[depth]
         found = await tier.get(key, until_s - self._clock.monotonic())
         if found is None:
@@ -200,7 +188,8 @@ class Store:
             self._write(tier, key, found.sealed, found.age_s)
         return Met(found.sealed.entry, found.age_s, self._lower[depth].name, resident)
 
-    def _shaped(self, key: CacheKey, met: Met, shape: Shape) -> Candidate | Unfit:
+    def shaped(self, key: CacheKey, met: Met, shape: Shape) -> Candidate | Unfit:
+        """What was met, in `shape`."""
         entry, resident = met.entry, met.resident
         rendering = render(entry, shape) if resident is None else self.rendering(key, resident, shape)
         if rendering is None:

@@ -132,7 +132,8 @@ class Variants:
         return {key: met for key, met in zip(absent, found, strict=True) if met is not None}
 
     async def _nearest(self, key: CacheKey, until_s: float) -> Met | None:
-        async for met in self._store.below(key, until_s):
+        for depth in self._store.depths:
+            met = await self._store.below(depth, key, until_s)
             if isinstance(met, Met):
                 return met
         return None

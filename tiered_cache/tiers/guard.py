@@ -15,6 +15,7 @@ from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.errors import CorruptEntryError, ForeignEntryError, TierUnavailableError
 from tiered_cache.tiers.base import Clock, Tier
 from tiered_cache.tiers.breaker import Breaker, BreakerConfig, BreakerState
+from tiered_cache.tiers.deadlines import Deadlines
 
 __all__ = ["Breaker", "BreakerConfig", "GuardedTier", "TierHealth"]
 
@@ -79,6 +80,7 @@ class GuardedTier:
         self._writes = self._reads.twin()
         self._clock = clock
         self._monotonic = clock.monotonic
+        self._deadlines = Deadlines()
         self._counts: Counter[str] = Counter()
         self._probing: asyncio.Task[None] | None = None
         self._closed = False
@@ -181,7 +183,7 @@ class GuardedTier:
         if permit is None:
             return None, "open"
         try:
-            async with asyncio.timeout(deadline_s):
+            with self._deadlines.within(deadline_s):
                 value = await call()
         except CorruptEntryError as error:
             self._succeeded(breaker, permit)

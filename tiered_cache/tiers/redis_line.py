@@ -49,7 +49,7 @@ class Line:
     def outstanding(self) -> int:
         """How many replies are awaited."""
         sent = 0 if self._wire is None else self._wire.outstanding
-        return sent + sum(exchange.replies for exchange in self._unsent)
+        return sent + sum([exchange.replies for exchange in self._unsent]) if self._unsent else sent
 
     def send(self, commands: bytes, replies: int, settle: Settle) -> None:
         """Send commands that will have so many replies.

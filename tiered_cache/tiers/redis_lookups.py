@@ -10,7 +10,8 @@ from tiered_cache.tiers.redis_line import Line
 from tiered_cache.tiers.redis_replies import Reply, ReplyError
 from tiered_cache.tiers.redis_wire import unavailable
 
-BATCH_READS = 100
+BATCH_READS = 32
+"""Of more, the first are answered, and their callers go on, while the server reads the next."""
 MAX_VALUE_BYTES = 64 * 2**20
 """Larger values are not read into memory: none of ours is."""
 
@@ -27,9 +28,10 @@ _TIME = b"*1\r\n$4\r\nTIME\r\n"
 
 
 class Lookups:
-    """Sends what was asked for since the event loop's last turn at once, on the line that is least busy.
+    """Sends what was asked for since the event loop's last turn at once, on the lines that are least busy.
 
-    A caller that is cancelled before that is not asked for; one that is cancelled later disturbs nobody.
+    In that turn the loop learns which idle connections the server has closed, and nothing is sent on them. A
+    caller that is cancelled before that is not asked for; one that is cancelled later disturbs nobody.
 
     Args:
         lines: connections for reads. A second one keeps small entries from waiting behind a large one.

@@ -89,19 +89,20 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand out the replies that are whole now."""
         self._reader.feed(data)
-        while self._open and (reply := self._next()) is not UNFINISHED:
-            if is_push(reply):
+        gets = self._reader.gets
+        while self._open:
+            try:
+                reply = gets()
+            except (UnreadableReplyError, TypeError) as error:  # hiredis: a map whose key is a list
+                self.drop("unreadable reply", error)
+                return
+            if reply is UNFINISHED:
+                return
+            if type(reply) is not bytes and is_push(reply):
                 continue
             self._replies.append(reply)
             if len(self._replies) >= self._due:
                 self._end_oldest()
-
-    def _next(self) -> Reply:
-        try:
-            return self._reader.gets()
-        except (UnreadableReplyError, TypeError) as error:  # hiredis: a map whose key is a list
-            self.drop("unreadable reply", error)
-            return UNFINISHED
 
     def connection_lost(self, exc: Exception | None) -> None:
         """What is awaited fails; redis-py's stream, which may be waited for, learns of it too."""
