@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.scenarios.fleet_world import fleet
-from tests.scenarios.world import EVENTS, JSON, OTHER_KEY, Origin, Seen, Stream, answer, body, events
+from tests.scenarios.world import EVENTS, JSON, KEY, OTHER_KEY, Origin, Seen, Stream, answer, body, events
 from tiered_cache import Gives, Response, Rule
 from tiered_cache.errors import OriginUnreachableError
 
@@ -354,3 +354,48 @@ async def test_a_call_without_a_lease_is_ordered_by_its_beginning():
         (sealed,) = one.board.shared.entries.values()
 
     assert -2_000_000 < sealed.fence < -90_000
+
+
+RETRY = (b"x-stainless-retry-count", b"1")
+
+
+async def test_a_retry_finds_its_first_try_in_another_process():
+    origin = gated(answer("sampled"))
+    sampled = body(temperature=1)
+    async with fleet() as (one, two):
+        first = asyncio.create_task(one.ask(sampled, origin))
+        await settle()
+        retry = asyncio.create_task(two.ask(sampled, origin, RETRY))
+        await settle()
+        calls = origin.calls
+        origin.gate.set()
+        seen = await asyncio.gather(first, retry)
+
+    assert calls == 1
+    assert [each.text for each in seen] == ["sampled", "sampled"]
+    assert "collapsed" in seen[1].cache_status
+
+
+@pytest.mark.parametrize(("key", "headers"), [(OTHER_KEY, (RETRY,)), (KEY, ())], ids=["other", "no retry"])
+async def test_a_sample_elsewhere_is_for_retries_of_its_own_credential_alone(key, headers):
+    origin = gated(answer())
+    async with fleet() as (one, two):
+        asks = [
+            asyncio.create_task(one.ask(body(temperature=1), origin)),
+            asyncio.create_task(two.ask(body(temperature=1), origin, *headers, key=key)),
+        ]
+        await settle()
+        calls = origin.calls
+        origin.gate.set()
+        await asyncio.gather(*asks)
+
+    assert calls == 2
+
+
+async def test_a_sample_does_not_wait_for_its_claim():
+    origin = Origin(answer())
+    async with fleet() as (one, _):
+        one.board.claim = asyncio.Event().wait
+        seen = await asyncio.wait_for(one.ask(body(temperature=1), origin), 1)
+
+    assert seen.status == 200

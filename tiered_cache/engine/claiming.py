@@ -33,10 +33,14 @@ class Boarding(Struct, frozen=True, kw_only=True):
         own_leader: only a leader with this caller's credential will do.
         began_after_s: only a flight that began later will do (monotonic).
         looked_s: when L2 was looked into; None where what is there would not do.
+        private: equal calls do not share it, only retries of its own credential join.
+        retry: it is such a retry.
     """
 
     names: tuple[FlightName, ...]
     own_leader: bool = False
+    private: bool = False
+    retry: bool = False
     began_after_s: float | None = None
     looked_s: float | None = None
 
@@ -82,11 +86,13 @@ class Claiming:
     def of(self, flight: Flight, boarding: Boarding, *, follow: bool) -> Claim:
         """The claim of a flight that is to begin; `follow` where this process can."""
         now = self.now()
-        credential = flight.credential if boarding.own_leader else b""
+        own = boarding.own_leader or boarding.private
+        credential = flight.credential.hex() if own else ""
+        further = f"{credential}:{flight.keyed.call.vectors}:{'own' if boarding.private else ''}"
         names = dict.fromkeys((flight.name, *boarding.names))
         return Claim(
             key=flight.keyed.key,
-            modes=tuple(_mode(name, credential, flight.keyed.call.vectors) for name in names),
+            modes=tuple(_mode(name, further) for name in names),
             token=self._board.token(),
             stamp=flight.stamp,
             credential=flight.credential,
@@ -94,9 +100,14 @@ class Claiming:
             root=flight.course.root,
             began_within_us=_ago_us(boarding.began_after_s, now),
             looked_us=_ago_us(boarding.looked_s, now),
-            follow=follow,
+            follow=follow and (boarding.retry or not boarding.private),
             lease_ms=round(self._options.lease_s * 1000),
         )
+
+    @property
+    def sound(self) -> bool:
+        """Whether a claim would be made now."""
+        return self._breaker.closed and self._options.sound()
 
     async def claim(self, claim: Claim) -> Claimed | None:
         """The reply; None where Redis did not give one in time."""
@@ -119,10 +130,10 @@ class Claiming:
         return claimed
 
 
-def _mode(name: FlightName, credential: bytes, vectors: str) -> bytes:
+def _mode(name: FlightName, further: str) -> bytes:
     """The name of a flight among those of its key, stream or not first."""
     tier = "" if name.service_tier is None else name.service_tier
-    return f"{'s' if name.stream else 'j'}:{vectors}:{credential.hex()}:{tier}".encode()
+    return f"{'s' if name.stream else 'j'}:{further}:{tier}".encode()
 
 
 def _ago_us(instant_s: float | None, now_s: float) -> int | None:

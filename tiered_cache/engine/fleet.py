@@ -101,6 +101,8 @@ class Fleet:
         claim = self._claiming.of(flight, boarding, follow=self._hearing.subscribed)
         self._hearing.expect(claim.token)
         try:
+            if boarding.private and not boarding.retry:
+                return await self._lead(flight, claim, None, at_once=True)  # it waits for nobody
             claimed = await self._claimed(claim)
             return await self._fly(flight, claim, claimed)
         finally:
@@ -126,14 +128,16 @@ class Fleet:
             case Over():
                 raise OriginUnreachableError("the call that took over failed as well")
             case _:
+                self._ledger.count("fleet", "led" if isinstance(claimed, Led) else "alone")
                 return await self._lead(flight, claim, claimed)
 
     def _was_purged(self, followed: Followed) -> bool:
         began_s = self._now() - followed.age_us / 1e6
         return self._coherence.standing(followed.stamp, began_s) is not Standing.VALID
 
-    async def _lead(self, flight: Flight, claim: Claim, claimed: Claimed | None) -> Landing:
-        self._ledger.count("fleet", "led" if isinstance(claimed, Led) else "alone")
+    async def _lead(
+        self, flight: Flight, claim: Claim, claimed: Claimed | None, *, at_once: bool = False
+    ) -> Landing:
         flight.token, flight.ordered = claim.token, True
         if isinstance(claimed, Led):
             flight.fence = claimed.fence
@@ -142,6 +146,7 @@ class Fleet:
             flight,
             self._claiming.lease_s,
             held=isinstance(claimed, Led),
+            at_once=at_once,
             claim=partial(self._claim_again, replace(claim, follow=False, looked_us=None)),
         )
         self._hearing.lead(claim.token, lease)
@@ -157,7 +162,8 @@ class Fleet:
 
     async def _finish(self, lease: Lease, flight: Flight) -> None:
         try:
-            await lease.finish(self._store.settled(flight.keyed.key))
+            settled = self._store.settled(flight.keyed.key)
+            await lease.finish(settled, lambda: self._claiming.sound)
         finally:
             self._hearing.led(flight.token)
 

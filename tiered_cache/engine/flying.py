@@ -33,9 +33,9 @@ class Flying:
             await self._fleet.close()
 
     def fly(self, lookup: Lookup, flight: Flight) -> Coroutine[None, None, Landing]:
-        """The origin call that `lookup` leads; what nobody may share is no matter for other processes."""
+        """The origin call that `lookup` leads."""
         terms = lookup.terms
-        if self._fleet is None or lookup.alone or not terms.collapse or terms.unstored is not None:
+        if self._fleet is None or lookup.gave_up:
             flight.place(Place.HERE)
             return self._pump.fly(flight)
         boarding = Boarding(
@@ -43,5 +43,7 @@ class Flying:
             own_leader=terms.own_leader,
             began_after_s=lookup.began_s if terms.reload else None,
             looked_s=None if terms.reload else lookup.looked_s,
+            private=lookup.alone or terms.unstored is not None,
+            retry=lookup.request.ask.retry,
         )
         return self._fleet.fly(flight, boarding)

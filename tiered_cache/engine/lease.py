@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 from tiered_cache.core.relay import End, RelayFrame, RelayHead, relay_head, write_frame
@@ -62,6 +63,7 @@ class Lease:
         flight: whose it is.
         lease_s: how long it lasts without a sign of life.
         held: it is known to be this process'.
+        at_once: it is not yet claimed, and is to be while the origin is asked.
         claim: asks for it again, under the same token; gives its fence, or None.
     """
 
@@ -72,6 +74,7 @@ class Lease:
         lease_s: float,
         *,
         held: bool,
+        at_once: bool = False,
         claim: Callable[[], Awaitable[int | None]],
     ) -> None:
         self._board = board
@@ -87,7 +90,7 @@ class Lease:
         self._broken = False
         self._number = 0
         self._relaying: asyncio.Task[None] | None = None
-        self._keeping = asyncio.get_running_loop().create_task(self._keep())
+        self._keeping = asyncio.get_running_loop().create_task(self._keep(at_once=at_once))
 
     def followed(self) -> None:
         """Somebody in another process waits for the answer."""
@@ -103,14 +106,18 @@ class Lease:
             self._joined = False
             self._flight.leave()
 
-    async def finish(self, settled: Awaitable[None]) -> None:
-        """Give the lease back once the flight has ended and what it stored is there, which `settled` says."""
+    async def finish(self, settled: Awaitable[None], reachable: Callable[[], bool]) -> None:
+        """Give the lease back once the flight has ended and what it stored is there, which `settled` says.
+
+        One that may be held, as the reply to its claim was lost, is given back where Redis is `reachable`.
+        """
         flight = self._flight
         try:
             await asyncio.wait({flight.landed})
             await settled
             failed = not flight.landed.cancelled() and flight.landed.exception() is not None
-            await self._give_back(failed=failed)
+            if self._held or reachable():
+                await self._give_back(failed=failed)
         except TierUnavailableError:
             pass  # it runs out by itself
         finally:
@@ -130,13 +137,13 @@ class Lease:
                 return
             self.followed()
 
-    async def _keep(self) -> None:
+    async def _keep(self, *, at_once: bool) -> None:
+        rest_s = 0.0 if at_once else self._lease_s / _BEATS
         while not self._broken:
-            await asyncio.sleep(self._lease_s / _BEATS)
-            try:
+            await asyncio.sleep(rest_s)
+            rest_s = self._lease_s / _BEATS
+            with suppress(TierUnavailableError):
                 await self._renew()
-            except TierUnavailableError:
-                continue
 
     async def _renew(self) -> None:
         standing = None

@@ -140,8 +140,8 @@ class Driver:
         now = self._clock.monotonic()
         # An SDK's retry joins what its first try began, hit-for-miss or not, whatever the rule.
         lookup.alone = not lookup.terms.collapse or self._flights.is_alone(lookup.keyed.key, now)
-        lookup.alone = lookup.alone or lookup.releases > _RELEASES
-        if lookup.alone and (not lookup.request.ask.retry or lookup.releases > _RELEASES):
+        lookup.gave_up = lookup.releases > _RELEASES
+        if lookup.gave_up or (lookup.alone and not lookup.request.ask.retry):
             return Event.LEADS
         flight = self._flights.find(lookup.joinable, lookup.terms.after)
         if flight is None or not _may_follow(lookup, flight) or self._was_purged(flight):

@@ -24,7 +24,8 @@ class Lookup:
         origin_failed: the failure is the origin's, not ours.
         rendering: a follower's answer.
         fwd: why the origin is asked, where that is not to be told from the rest.
-        alone: it does not wait for others, and they do not for it.
+        alone: equal calls do not wait for it, nor it for them.
+        gave_up: it has been sent back so often that it waits for nobody.
         root: token of the flight that failed, where this call takes over.
         began_s, looked_s: when it came, and when the lower tiers were last looked into for it (monotonic).
     """
@@ -51,6 +52,7 @@ class Lookup:
         self.generation = 0
         self.releases = 0
         self.alone = False
+        self.gave_up = False
         self.root = b""
         self.began_s: float | None = None
         self.looked_s: float | None = None
