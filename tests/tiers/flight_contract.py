@@ -473,7 +473,7 @@ class FlightContract:
             await asyncio.sleep(0.21)
         again = claim_of(three, generation=1, root=first.token)
         if how == "dies and is replaced":
-            newer = claim_of(one, lease_ms=100)
+            newer = claim_of(one)
             assert isinstance(await one.claim(newer), Led)
             assert (await three.claim(again)).token == newer.token  # a flight that runs is followed
             assert await two.renew(KEY, second.token, LONG_MS) is None
