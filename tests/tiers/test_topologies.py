@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import re
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -200,7 +202,7 @@ async def test_a_failover_under_load_fails_no_call_lies_to_none_and_ends(own_clu
             await asyncio.sleep(0.005)
 
     async with opened(own_cluster.url, prefix, read_timeout_s=0.5, write_timeout_s=1.0) as inner:
-        tier = GuardedTier(inner, read_deadline_s=0.5, write_deadline_s=1.0, clock=SYSTEM_CLOCK)
+        tier = guarded(inner)
         assert await all_stored(inner)
         load = asyncio.gather(*(traffic(tier, number) for number in range(20)))
         await asyncio.sleep(0.2)
@@ -208,16 +210,74 @@ async def test_a_failover_under_load_fails_no_call_lies_to_none_and_ends(own_clu
             own_cluster.fail_over(0)
         else:
             own_cluster.servers[0].kill()
+        await until(lambda: asyncio.to_thread(own_cluster.has_failed_over, 0))
         began_s = time.monotonic()
-        await until(lambda: all_stored(inner))
+        await until(lambda: all_stored(tier))
         recovered_s = time.monotonic() - began_s
         before, stop = answered, True
         await load
         assert await all_stored(inner)
     assert wrong == []
     assert before > 0
-    assert recovered_s < 15.0
-    assert command(own_cluster.servers[3], "ROLE")[0] == b"master"
+    assert recovered_s < 8.0, "the promise is 2 s on a machine that is not shared"
+
+
+def guarded(inner):
+    return GuardedTier(
+        inner, read_deadline_s=0.5, write_deadline_s=1.0, part_of=inner.part_of, clock=SYSTEM_CLOCK
+    )
+
+
+async def test_while_one_node_is_gone_for_good_the_keys_of_the_others_are_found(own_cluster, prefix):
+    """Nobody takes its slots: its breaker opens, and those of the other nodes do not."""
+    async with opened(own_cluster.url, prefix, read_timeout_s=0.5) as inner:
+        tier = guarded(inner)
+        assert await all_stored(tier)
+        gone = own_cluster.servers[0]
+        own_cluster.servers[3].kill()
+        gone.kill()
+        lost = [key for key in KEYS if is_of_the_first_node(inner, key)]
+        kept = [key for key in KEYS if key not in lost]
+        assert min(len(lost), len(kept)) > 10
+
+        async def is_left_alone():
+            await asyncio.gather(*(tier.get(key) for key in lost))
+            return tier.health().state != "closed"
+
+        await until(is_left_alone)
+        for _ in range(20):
+            assert all(await asyncio.gather(*(tier.get(key) for key in kept)))
+            assert not any(await asyncio.gather(*(tier.get(key) for key in lost)))
+        await tier.put(kept[0], sample_sealed(kept[0], b"new"))
+        assert tier.last_write_fault is None
+        gone.start()
+        await until(lambda: all_stored(tier))
+        assert tier.health().state == "closed"
+        await tier.close()
+
+
+def is_of_the_first_node(tier, key):
+    return key_slot(tier.key_name(key)) <= 16_384 // 3
+
+
+async def test_what_is_remembered_of_a_node_goes_with_its_slots(own_cluster, prefix):
+    async with opened(own_cluster.url, prefix) as tier:
+        assert tier.part_of(KEY) is None  # nobody has been asked yet
+        assert await all_stored(tier)
+        lost = next(key for key in KEYS if is_of_the_first_node(tier, key))
+        kept = next(key for key in KEYS if not is_of_the_first_node(tier, key))
+        former, same = weakref.ref(tier.part_of(lost)), tier.part_of(kept)
+        assert former() is not same
+        own_cluster.fail_over(0)
+        await until(lambda: all_stored(tier))
+        gc.collect()
+        assert former() is None
+        assert tier.part_of(kept) is same
+
+
+async def test_one_server_has_no_parts(redis_url, prefix):
+    async with opened(redis_url, prefix) as tier:
+        assert tier.part_of is None
 
 
 async def test_a_cluster_that_was_restarted_empty_is_used_again(own_cluster, prefix):

@@ -77,7 +77,7 @@ def build(config: CacheConfig, clock: Clock) -> Parts:
         lower.append(shared)
         board = _flight_board(config.redis)
         options = FleetOptions(
-            lease_s=config.redis.lease_s, claim_s=config.redis.read_deadline_s, sound=lambda: shared.sound
+            lease_s=config.redis.lease_s, claim_s=config.redis.read_deadline_s, sound=shared.sound
         )
     memory = MemoryTier(config.memory.capacity_bytes, clock)
     return Parts(
@@ -219,7 +219,13 @@ def _guarded_redis(config: RedisConfig, clock: Clock) -> GuardedTier:
         max_value_bytes=config.max_value_bytes,
         compress_above_bytes=config.compress_above_bytes,
     )
-    return _guarded(tier, clock, config.read_deadline_s, config.write_deadline_s)
+    return GuardedTier(
+        tier,
+        read_deadline_s=config.read_deadline_s,
+        write_deadline_s=config.write_deadline_s,
+        part_of=tier.part_of,
+        clock=clock,
+    )
 
 
 def _place_options(config: RedisConfig) -> "PlaceOptions":

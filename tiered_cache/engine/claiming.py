@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from tiered_cache.core.claims import Claim, Claimed
+from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.engine.flight import Flight, FlightName
 from tiered_cache.errors import TierUnavailableError
 from tiered_cache.tiers.base import Clock
@@ -45,7 +46,7 @@ class Boarding(Struct, frozen=True, kw_only=True):
     looked_s: float | None = None
 
 
-def _always() -> bool:
+def _always(_key: CacheKey) -> bool:
     return True
 
 
@@ -55,12 +56,12 @@ class FleetOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         lease_s: how long a leader without a sign of life is taken to be alive.
         claim_s: what a claim may cost a caller.
-        sound: whether Redis answers, as far as lookups know.
+        sound: whether Redis answers where a key is, as far as lookups know.
     """
 
     lease_s: float = 3.0
     claim_s: float = 0.025
-    sound: Callable[[], bool] = _always
+    sound: Callable[[CacheKey], bool] = _always
 
 
 class Claiming:
@@ -104,15 +105,14 @@ class Claiming:
             lease_ms=round(self._options.lease_s * 1000),
         )
 
-    @property
-    def sound(self) -> bool:
-        """Whether a claim would be made now."""
-        return self._breaker.closed and self._options.sound()
+    def sound(self, key: CacheKey) -> bool:
+        """Whether a claim of this key would be made now."""
+        return self._breaker.closed and self._options.sound(key)
 
     async def claim(self, claim: Claim) -> Claimed | None:
         """The reply; None where Redis did not give one in time."""
         now = self.now()
-        permit = self._breaker.admit(now) if self._options.sound() else None
+        permit = self._breaker.admit(now) if self._options.sound(claim.key) else None
         if permit is None:
             return None
         timeout = asyncio.timeout(self._options.claim_s)

@@ -162,8 +162,8 @@ class Fleet:
 
     async def _finish(self, lease: Lease, flight: Flight) -> None:
         try:
-            settled = self._store.settled(flight.keyed.key)
-            await lease.finish(settled, lambda: self._claiming.sound)
+            key = flight.keyed.key
+            await lease.finish(self._store.settled(key), lambda: self._claiming.sound(key))
         finally:
             self._hearing.led(flight.token)
 

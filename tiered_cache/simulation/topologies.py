@@ -73,12 +73,7 @@ class EmbeddedCluster(_Servers):
         self._primaries = primaries
         self._ids: list[str] = []
         for _ in range(2 * primaries):
-            arguments = [
-                *("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms)),
-                *("--cluster-port", str(free_port()), "--cluster-replica-validity-factor", "0"),
-                *("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"),
-            ]
-            self.servers.append(EmbeddedValkey(port=0, arguments=arguments))
+            self.servers.append(_Member(node_timeout_ms))
 
     @property
     def url(self) -> str:
@@ -88,6 +83,17 @@ class EmbeddedCluster(_Servers):
     def fail_over(self, primary: int) -> None:
         """Let the replica of a primary take its slots over at once, without asking the others."""
         command(self.servers[self._primaries + primary], "CLUSTER", "FAILOVER", "TAKEOVER")
+
+    def is_whole(self) -> bool:
+        """Whether all servers that run say so; blocks."""
+        return all(_is_whole(server) for server in self.servers if server.alive)
+
+    def has_failed_over(self, primary: int) -> bool:
+        """Whether all servers but that primary know that its replica has its slots; blocks."""
+        port = b":%d@" % (self.servers[self._primaries + primary].port or 0)
+        return all(
+            _holds_slots(server, port) for server in self.servers if server is not self.servers[primary]
+        )
 
     def migrate(self, slot: int, source: int, target: int) -> None:
         """Begin to move a slot: the source redirects absent keys with ASK until `assign`."""
@@ -115,6 +121,24 @@ class EmbeddedCluster(_Servers):
             command(self.servers[self._primaries + number], "CLUSTER", "REPLICATE", self._ids[number])
         _wait("agree", lambda: all(_is_whole(server) for server in self.servers))
         _wait("copy", lambda: all(map(_is_linked, self.servers[self._primaries :])))
+
+
+class _Member(EmbeddedValkey):
+    """A server of a cluster; its two ports are picked anew together where one is taken."""
+
+    def __init__(self, node_timeout_ms: int) -> None:
+        arguments = [
+            *("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms)),
+            *("--cluster-replica-validity-factor", "0", "--cluster-require-full-coverage", "no"),
+            *("--repl-diskless-sync-delay", "0"),
+        ]
+        super().__init__(port=0, arguments=arguments)
+        self._picked: tuple[int | None, int] = (0, 0)
+
+    def _arguments(self, directory: Path) -> list[str]:
+        if self._picked[0] != self.port:
+            self._picked = (self.port, free_port())
+        return [*super()._arguments(directory), "--cluster-port", str(self._picked[1])]
 
 
 class EmbeddedSentinel(_Servers):
@@ -189,6 +213,14 @@ def _setting(server: EmbeddedValkey, name: str) -> str:
 def _known_nodes(server: EmbeddedValkey) -> int:
     nodes = command(server, "CLUSTER", "NODES").decode()
     return len([line for line in nodes.splitlines() if "handshake" not in line])
+
+
+def _holds_slots(server: EmbeddedValkey, port: bytes) -> bool:
+    """Whether a server says that the one at this port is a primary with slots, and that none are lost."""
+    nodes = command(server, "CLUSTER", "NODES").splitlines()
+    fields = next(line.split() for line in nodes if port in line)
+    lost = b"cluster_slots_fail:0" not in command(server, "CLUSTER", "INFO")
+    return b"master" in fields[2] and len(fields) > 8 and not lost
 
 
 def _is_whole(server: EmbeddedValkey) -> bool:

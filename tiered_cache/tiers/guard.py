@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import inf
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
@@ -28,7 +29,7 @@ class TierHealth(Struct, frozen=True):
     """How a tier does.
 
     Attributes:
-        state: of the breaker for lookups.
+        state: of the breaker for lookups; of a tier in parts, that of the worst.
         write_state: of the breaker for everything else.
         counts: faults so far by reason: `timeout`, `unavailable`, `corrupt`, `foreign`, `error`, and for
             calls that were not made `open`, or `budget` where tiers nearer by had used up the time. Those of
@@ -41,6 +42,22 @@ class TierHealth(Struct, frozen=True):
     counts: dict[str, int]
 
 
+class Part:
+    """What fails as one: a whole tier, or a node of a cluster.
+
+    Attributes:
+        reads, writes: breakers for lookups, and for the rest.
+        probing: who looks whether it answers again.
+    """
+
+    __slots__ = ("probing", "reads", "writes")
+
+    def __init__(self, reads: Breaker) -> None:
+        self.reads = reads
+        self.writes = reads.twin()
+        self.probing: asyncio.Task[None] | None = None
+
+
 class GuardedTier:
     """A tier that never fails and never takes longer than its deadline.
 
@@ -49,11 +66,14 @@ class GuardedTier:
     - Lookups and writes have a breaker each: a full or read-only place can still be read.
     - Of a place that hangs a lookup takes the read deadline, the next one half of it, and then no caller
       waits any more: a task of the guard's own looks, after each cool-down, whether it answers again.
+    - Where a tier has parts that fail one by one, each has breakers of its own: a sick one is left alone.
 
     Args:
         read_deadline_s: what a lookup may take; an attribute too.
         write_deadline_s: what a put, a remove or a clear may take.
-        breaker: for lookups; writes get its twin.
+        breaker: for lookups; writes get its twin, and so does each part.
+        part_of: names the part that holds a key by an object that goes when the part has gone (it is
+            referred to weakly); None while the parts are not known. Without it the tier fails as a whole.
         clock: what the breakers measure with.
 
     Attributes:
@@ -68,6 +88,7 @@ class GuardedTier:
         read_deadline_s: float = 0.025,
         write_deadline_s: float = 1.0,
         breaker: Breaker | None = None,
+        part_of: Callable[[CacheKey], object | None] | None = None,
         clock: Clock,
     ) -> None:
         self.name = tier.name
@@ -76,79 +97,101 @@ class GuardedTier:
         self.read_deadline_s = read_deadline_s
         self._tier = tier
         self._write_deadline_s = write_deadline_s
-        self._reads = Breaker() if breaker is None else breaker
-        self._writes = self._reads.twin()
+        self._whole = Part(Breaker() if breaker is None else breaker)
+        self._part_of = part_of
+        self._parts: WeakKeyDictionary[object, Part] = WeakKeyDictionary()
         self._clock = clock
         self._monotonic = clock.monotonic
         self._deadlines = Deadlines()
         self._counts: Counter[str] = Counter()
-        self._probing: asyncio.Task[None] | None = None
+        self._probes: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def health(self) -> TierHealth:
         """States and counters now."""
-        return TierHealth(self.name, self._reads.state, self._writes.state, dict(self._counts))
+        parts = tuple(self._parts.values()) or (self._whole,)
+        return TierHealth(
+            self.name,
+            _worst([part.reads for part in parts]),
+            _worst([part.writes for part in parts]),
+            dict(self._counts),
+        )
 
-    @property
-    def sound(self) -> bool:
-        """Lookups are answered, as far as the latest of them tell."""
-        return self._reads.closed and not self._reads.suspect
+    def sound(self, key: CacheKey) -> bool:
+        """Lookups are answered where this key is, as far as the latest of them tell."""
+        reads = self._part(key).reads
+        return reads.closed and not reads.suspect
 
     async def get(self, key: CacheKey, within_s: float = inf) -> Found | None:
         """Look `key` up within the deadline and what is left of the caller's; None when absent or failed."""
-        if not self._reads.closed:
+        part = self._part(key)
+        if not part.reads.closed:
             self.last_fault = self._count("open")
             return None
         if within_s <= 0.0:
             self.last_fault = self._count("budget")
             return None
-        own_s = self.read_deadline_s / 2 if self._reads.suspect else self.read_deadline_s
+        own_s = self.read_deadline_s / 2 if part.reads.suspect else self.read_deadline_s
         found, fault = await self._attempt(
-            self._reads,
+            part.reads,
             min(own_s, within_s),
             lambda: self._get_or_discard(key),
             cut_short=2 * within_s < own_s,
         )
         self.last_fault = None if fault is None else self._count(fault)
-        self._probe_if_open(key)
+        self._probe_if_open(part, key)
         return found
 
     async def put(self, key: CacheKey, sealed: Sealed, age_s: float = 0.0) -> None:
         """Keep an entry if that works within the deadline; see `last_write_fault`."""
-        await self._write(lambda: self._tier.put(key, sealed, age_s))
+        await self._write(self._part(key), lambda: self._tier.put(key, sealed, age_s))
 
     async def remove(self, key: CacheKey) -> None:
         """Forget `key` if that works within the deadline; see `last_write_fault`."""
-        await self._write(lambda: self._tier.remove(key))
+        await self._write(self._part(key), lambda: self._tier.remove(key))
 
     async def clear(self) -> None:
         """Forget every entry if that works within the deadline; see `last_write_fault`."""
-        await self._write(self._tier.clear)
+        await self._write(self._whole, self._tier.clear)
 
     async def close(self) -> None:
         """Release what the tier holds, within the write deadline, whatever the breaker says."""
         self._closed = True
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.wait({self._probing})
-        await self._attempt(self._writes.twin(), self._write_deadline_s, self._tier.close)
+        if self._probes:
+            for probe in self._probes:
+                probe.cancel()
+            await asyncio.wait(self._probes)
+        await self._attempt(self._whole.writes.twin(), self._write_deadline_s, self._tier.close)
 
-    def _probe_if_open(self, key: CacheKey) -> None:
-        if self._reads.closed or self._closed:
+    def _part(self, key: CacheKey) -> Part:
+        place = None if self._part_of is None else self._part_of(key)
+        if place is None:
+            return self._whole
+        part = self._parts.get(place)
+        if part is None:
+            part = self._parts[place] = Part(self._whole.reads.twin())
+        return part
+
+    def _probe_if_open(self, part: Part, key: CacheKey) -> None:
+        if part.reads.closed or self._closed:
             return
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.get_running_loop().create_task(self._probe(key))
+        if part.probing is None or part.probing.done():
+            part.probing = asyncio.get_running_loop().create_task(self._probe(part, key))
+            self._probes.add(part.probing)
+            part.probing.add_done_callback(self._probes.discard)
 
-    async def _probe(self, key: CacheKey) -> None:
-        """Look up a key that somebody asked for until that is answered."""
-        while not self._reads.closed:
-            await self._clock.sleep(self._reads.rests_s(self._monotonic()))
-            _, fault = await self._attempt(
-                self._reads, self.read_deadline_s, lambda: self._get_or_discard(key)
-            )
+    async def _probe(self, part: Part, key: CacheKey) -> None:
+        """Look up a key that somebody asked for until that is answered, by whichever part then holds it."""
+        reads = part.reads
+        while not reads.closed:
+            await self._clock.sleep(reads.rests_s(self._monotonic()))
+            _, fault = await self._attempt(reads, self.read_deadline_s, lambda: self._get_or_discard(key))
             if fault not in {None, "open"}:  # a timer may wake it a little early
                 self._count(f"probe-{fault}")
-        self._writes.hurry(self._monotonic())
+        if self._part(key) is part:
+            part.writes.hurry(self._monotonic())
+        else:
+            part.writes = part.writes.twin()  # perhaps nobody writes there any more
 
     async def _get_or_discard(self, key: CacheKey) -> Found | None:
         try:
@@ -160,8 +203,8 @@ class GuardedTier:
                 await self._tier.remove(key)
             raise
 
-    async def _write(self, call: Callable[[], Awaitable[None]]) -> None:
-        _, fault = await self._attempt(self._writes, self._write_deadline_s, call)
+    async def _write(self, part: Part, call: Callable[[], Awaitable[None]]) -> None:
+        _, fault = await self._attempt(part.writes, self._write_deadline_s, call)
         self._end_write(fault)
 
     def _end_write(self, fault: str | None) -> None:
@@ -216,6 +259,11 @@ class GuardedTier:
     def _count(self, fault: str) -> str:
         self._counts[fault] += 1
         return fault
+
+
+def _worst(breakers: list[Breaker]) -> BreakerState:
+    states = {breaker.state for breaker in breakers}
+    return "open" if "open" in states else "half-open" if "half-open" in states else "closed"
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import struct
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from tiered_cache.core.codec import packed, unseal
@@ -49,11 +49,15 @@ class RedisTier:
         max_value_bytes: a larger entry is not put, and what the key held before is removed.
         compress_above_bytes: larger entries are compressed if that saves an eighth; None compresses none.
 
+    Attributes:
+        part_of: for `GuardedTier`: which node of a cluster holds a key; None where there is one server.
+
     Raises:
         ConfigError: the URL or the CA file cannot be used.
     """
 
     name = "L2"
+    part_of: Callable[[CacheKey], object | None] | None
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class RedisTier:
         self._compress_above_bytes = compress_above_bytes
         self._write_timeout_s = options.write_timeout_s
         self._place = open_place(url, options)
+        self.part_of = self._part_of if self._place.divided else None
         self._writers = asyncio.Semaphore(WRITERS)
         self._closed = False
 
@@ -141,6 +146,10 @@ class RedisTier:
     def key_name(self, key: CacheKey) -> bytes:
         """The Redis key of a CacheKey."""
         return entry_name(self._prefix, key)
+
+    def _part_of(self, key: CacheKey) -> object | None:
+        node = self._place.node_of(self.key_name(key))
+        return None if node is None else node.part
 
     async def _packed(self, key: CacheKey, payload: bytes) -> bytes:
         above = self._compress_above_bytes

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from redis.crc import key_slot
 
 from tiered_cache.errors import TierUnavailableError
-from tiered_cache.tiers.redis_node import Node, Troubled
+from tiered_cache.tiers.redis_node import Node, NodePart, Troubled
 from tiered_cache.tiers.redis_replies import Reply
 
 SLOTS = 16_384
@@ -34,6 +34,8 @@ class Cluster:
         self._renewing: asyncio.Task[None] | None = None
         self._renewed_s = float("-inf")
         self._closed = False
+
+    divided = True
 
     def node_of(self, name: bytes) -> Node | None:
         """The node that holds a key; None when that is not known."""
@@ -115,7 +117,11 @@ class Cluster:
         for first, last, host in ranges:
             owners[first : last + 1] = [self._node(host)] * (last + 1 - first)
         self._owners = owners[:SLOTS]
-        kept = {*self._seeds, *(host for _, _, host in ranges)}
+        holding = {host for _, _, host in ranges}
+        for host, node in self._known.items():
+            if host not in holding:
+                node.part = NodePart()
+        kept = {*self._seeds, *holding}
         left = [self._known.pop(host) for host in list(self._known) if host not in kept]
         await asyncio.gather(*(node.close() for node in left))
 

@@ -34,6 +34,10 @@ class Script:
         self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
+class NodePart:
+    """Names what fails as one."""
+
+
 class Node:
     """Connects when it is used. Close it.
 
@@ -44,6 +48,7 @@ class Node:
         troubled: hears of every failure.
 
     Attributes:
+        part: by this its failures are remembered; another one once it holds no keys any more.
         read: looks a key up, see `Lookups.read`.
         dial: a further connection, for who listens.
     """
@@ -58,6 +63,7 @@ class Node:
         readers = [Line(connect(), read_timeout_s, write_timeout_s) for _ in range(READ_LINES)]
         self._writer = Line(connect(), write_timeout_s, write_timeout_s)
         self._lines = (*readers, self._writer)
+        self.part = NodePart()
         self.dial = connect
         self.read = Lookups(readers, troubled).read
         self._troubled = troubled

@@ -40,7 +40,13 @@ class PlaceOptions(Struct, frozen=True, kw_only=True):
 
 
 class Place(Protocol):
-    """Knows where keys are. Making one does no network I/O."""
+    """Knows where keys are. Making one does no network I/O.
+
+    Attributes:
+        divided: keys are on several servers, each of which may fail while the others do not.
+    """
+
+    divided: bool
 
     def node_of(self, name: bytes, /) -> Node | None:
         """The server that holds a key; None when that is not known yet."""
@@ -129,6 +135,8 @@ class _OneServer:
         self._node = node
         self._sentinel = sentinel
         self._pool = pool
+
+    divided = False
 
     def node_of(self, _name: bytes) -> Node:
         """That server."""
