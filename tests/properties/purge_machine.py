@@ -62,14 +62,14 @@ class Node:
     def view(self):
         return self.cache._store.coherence._view
 
+    @property
+    def backplane(self):
+        return self.cache._store.coherence._keeper
+
     def request(self, text, **fields):
         model, tag = TEXTS[text]
         lines = (KEY, JSON, (b"x-tiered-cache-tags", tag.encode()))
         return self.cache.request("chat/completions", body(text, model=model, **fields), headers=lines)
-
-    def joins(self, text):
-        """Whether a call may follow a stream that waits here."""
-        return any(each.text == text and each.version >= self.floors[text] for each in self.begun)
 
 
 class Purges(RuleBasedStateMachine):
@@ -82,6 +82,7 @@ class Purges(RuleBasedStateMachine):
         self.version = 0
         self.told = dict.fromkeys(TEXTS, 0)
         self.old_log = None
+        self.old_told = self.told
         self.stack = contextlib.AsyncExitStack()
         self.runner.run(self._open())
 
@@ -127,8 +128,13 @@ class Purges(RuleBasedStateMachine):
         for node in self.nodes:
             self.runner.run(self._ask(node, text))
 
+    def joins(self, node, text):
+        """Whether a call at this node may follow a stream that waits, here or at another node."""
+        waiting = (each for node in self.nodes for each in node.begun)
+        return any(each.text == text and each.version >= node.floors[text] for each in waiting)
+
     async def _ask(self, node, text):
-        if node.joins(text):
+        if self.joins(node, text):
             return
         floor = node.floors[text]
         origin = Origin(answer(f"{text}-{self.version}"))
@@ -145,7 +151,7 @@ class Purges(RuleBasedStateMachine):
         self.runner.run(self._begin(self.nodes[at], text))
 
     async def _begin(self, node, text):
-        if node.joins(text):
+        if self.joins(node, text):
             return
         begun, floor = Begun(text, self.version), node.floors[text]
         asked = asyncio.Event()
@@ -233,7 +239,10 @@ class Purges(RuleBasedStateMachine):
     @rule()
     def copy(self):
         """A replica is as far as this, and lags from here on."""
-        self.old_log = self.runner.run(self.client.dump(LOG))
+        self.runner.run(self._copy())
+
+    async def _copy(self):
+        self.old_log, self.old_told = await self.client.dump(LOG), self.told.copy()
 
     @rule(how=losses)
     def lose(self, how):
@@ -249,16 +258,14 @@ class Purges(RuleBasedStateMachine):
                 self.server.kill()
                 self.server.start()
             case "behind":
-                # Lines that nobody who is here has ever seen cannot be missed, hence none is cut off.
-                if self.old_log is None or any(node.cut_off for node in self.nodes):
-                    return
-                await self._heard()
-                await self.restore()
-        if how != "behind":
-            self.old_log = None
+                if self.old_log is not None:
+                    await self._heard()
+                    await self.restore()
 
     async def restore(self):
+        """What was purged since the copy is known to those alone who have heard of it, until they meet."""
         await self.client.restore(LOG, 0, self.old_log, replace=True)
+        self.told = self.old_told
 
     async def _heard(self):
         """Wait until all nodes that can have heard of all purges; from then on they must obey them."""
@@ -266,21 +273,29 @@ class Purges(RuleBasedStateMachine):
         async with asyncio.timeout(HEARD_WITHIN_S):
             while not all([await self._is_true(node) for node in there]):  # noqa: ASYNC110  # it tells nobody
                 await asyncio.sleep(0.002)
+        told = {}
         for text in TEXTS:
             # What a node that is there had kept to itself it has told by now.
-            self.told[text] = max([self.told[text], *(node.floors[text] for node in there)])
+            told[text] = max([self.told[text], *(node.floors[text] for node in there)])
             for node in there:
-                node.floors[text] = self.told[text]
+                node.floors[text] = told[text]
+        self.told = told
 
     async def _is_true(self, node):
         with contextlib.suppress(ConnectionError):
-            incarnation, counter = await self.client.hmget(LOG, "i", "c")
-            if incarnation is None or node.view.log.epoch != Epoch(incarnation, int(counter)):
+            if not node.view.log.epoch == node.backplane._known == await self._epoch():
                 return False
-        backplane = node.cache._store.coherence._keeper
-        return node.cache.memory.generation >= 0 and not backplane._pending
+        return node.cache.memory.generation >= 0 and not node.backplane._pending
+
+    async def _epoch(self):
+        """How far the log goes; None where there is none."""
+        incarnation, counter = await self.client.hmget(LOG, "i", "c")
+        if incarnation is None:
+            return None
+        block = await self.client.hget(LOG, f"t{int(counter) // 256}")
+        return Epoch(incarnation, int(counter), block[-8:])
 
     @invariant()
     def no_node_has_died(self):
         for node in self.nodes:
-            assert not any(task.done() for task in node.cache._store.coherence._keeper._tasks)
+            assert not any(task.done() for task in node.backplane._tasks)

@@ -7,10 +7,11 @@ from hypothesis import Phase, settings
 
 from tests.properties.purge_machine import NODES, Purges
 from tiered_cache.core.answers import Answer
-from tiered_cache.core.epochs import Epoch, PurgeLog
+from tiered_cache.core.epochs import NOWHERE, Epoch, PurgeLog, stamp_of
 from tiered_cache.engine.backplane import Backplane
 from tiered_cache.engine.coherence import Coherence
 from tiered_cache.engine.judge import Judge
+from tiered_cache.tiers import purge_board
 from tiered_cache.tiers.purge_board import PurgeBoard
 
 Purges.TestCase.settings = settings(
@@ -39,7 +40,6 @@ def a_stream_lands_after_its_purge():
         told.purge(1, "red", soft=False)
         told.end(0)
         told.wait(0.1)
-        told.forget(0)
         told.ask_everywhere("ash")
 
 
@@ -96,6 +96,37 @@ def a_replica_that_lags_takes_over_while_a_purge_waits():
         told.ask_everywhere("ash")
 
 
+def others_take_the_numbers_of_lost_lines():
+    """A replica that lags takes over while all who knew the lost line are cut off."""
+    with machine() as told:
+        told.ask_everywhere("ash")
+        told.copy()
+        told.cut_off(1, hangs=False)
+        told.purge(0, "everything", soft=False)
+        told.ask_everywhere("ash")
+        told.cut_off(0, hangs=False)
+        told.cut_off(2, hangs=False)
+        told.lose("behind")
+        told.heal(1)
+        told.purge(1, "everything", soft=False)
+        told.heal(0)
+        told.heal(2)
+        told.ask_everywhere("ash")
+
+
+def an_older_log_comes_back():
+    """One that was left for another, whose lines it never had."""
+    with machine() as told:
+        told.ask_everywhere("ash")
+        told.copy()
+        told.lose("evicted")
+        told.wait(0.2)
+        told.purge(0, "ash", soft=False)
+        told.lose("behind")
+        told.wait(0.2)
+        told.ask_everywhere("ash")
+
+
 STORIES = (
     a_stream_lands_after_its_purge,
     news_are_missed_in_a_partition,
@@ -103,6 +134,8 @@ STORIES = (
     the_log_is_lost_and_purged_at_once,
     a_replica_that_lags_is_purged_at_once,
     a_replica_that_lags_takes_over_while_a_purge_waits,
+    others_take_the_numbers_of_lost_lines,
+    an_older_log_comes_back,
 )
 
 
@@ -117,7 +150,7 @@ def stamp_late(patch):
 
     def late(self, stamp, *known):
         epoch = self._view.log.epoch
-        head = epoch.incarnation + epoch.counter.to_bytes(8, "big")
+        head = stamp_of(epoch, ())
         return stamped(self, head + stamp[len(head) :], *known)
 
     patch.setattr(Coherence, "stamped", late)
@@ -127,7 +160,29 @@ def stamp_late(patch):
 def ignore_incarnations(patch):
     """A stamp of another log is judged by its number."""
     standing = PurgeLog.standing
-    patch.setattr(PurgeLog, "standing", lambda log, stamp: standing(log, log.epoch.incarnation + stamp[8:]))
+
+    def judged_by_number(log, stamp):
+        counter = int.from_bytes(stamp[8:16], "big")
+        return standing(
+            log, stamp_of(Epoch(log.epoch.incarnation, counter, log.token(counter)), [stamp[24:]])
+        )
+
+    patch.setattr(PurgeLog, "standing", judged_by_number)
+
+
+def know_lines_by_number(patch):
+    """All lines have the same token."""
+    patch.setattr(purge_board, "_token", lambda: b"the same")
+
+
+def believe_any_log(patch):
+    """Whatever log is found is that which was left."""
+    look = PurgeBoard.look
+
+    async def unknown(board, _known):
+        return await look(board, NOWHERE)
+
+    patch.setattr(PurgeBoard, "look", unknown)
 
 
 def believe_gaps_empty(patch):
@@ -135,7 +190,9 @@ def believe_gaps_empty(patch):
     read = PurgeBoard.read
 
     async def numbers_only(board):
-        return PurgeLog((await read(board)).epoch)
+        log = await read(board)
+        log.begin(log.epoch, log.floor, log.tokens())
+        return log
 
     patch.setattr(PurgeBoard, "read", numbers_only)
 
@@ -145,10 +202,15 @@ def trust_any_number(patch):
     purge = PurgeBoard.purge
 
     async def unknown(board, scopes, *, soft, known):
-        return await purge(board, scopes, soft=soft, known=Epoch(known.incarnation, 0))
+        return await purge(board, scopes, soft=soft, known=NOWHERE)
 
     patch.setattr(PurgeBoard, "purge", unknown)
-    patch.setattr(Backplane, "_follows", lambda *_: True)
+    patch.setattr(Backplane, "_obeys_by_noting", lambda *_: True)
+
+
+def trust_any_number_of_lines_without_tokens(patch):
+    know_lines_by_number(patch)
+    trust_any_number(patch)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +221,9 @@ def trust_any_number(patch):
         (believe_gaps_empty, news_are_missed_in_a_partition),
         (trust_any_number, the_log_is_lost_and_purged_at_once),
         (trust_any_number, a_replica_that_lags_is_purged_at_once),
-        (trust_any_number, a_replica_that_lags_takes_over_while_a_purge_waits),
+        (trust_any_number_of_lines_without_tokens, a_replica_that_lags_takes_over_while_a_purge_waits),
+        (know_lines_by_number, others_take_the_numbers_of_lost_lines),
+        (believe_any_log, an_older_log_comes_back),
     ],
 )
 def test_a_defence_that_is_taken_away_is_missed(plant, story, monkeypatch):

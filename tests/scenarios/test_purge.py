@@ -174,6 +174,21 @@ async def test_a_journal_that_is_damaged_makes_all_on_disk_useless(tmp_path, dam
         assert [seen.hit for seen in await filled(w, origin, "one", "one")] == [False, True]
 
 
+async def test_a_line_that_the_journal_lost_does_not_lend_its_number_to_another(tmp_path):
+    disk = DiskConfig(directory=str(tmp_path / "cache"), read_deadline_s=5.0)
+    origin = Origin(answer())
+    journal = tmp_path / "cache" / "purges"
+    async with world(disk=disk) as w:
+        await filled(w, origin, "one")
+        before = journal.read_bytes()
+        await w.cache.purge(Selector(tag="t"))
+        await filled(w, origin, "two")
+    journal.write_bytes(before)
+    async with world(disk=disk) as w:
+        await w.cache.purge(Selector(everything=True))
+        assert [seen.hit for seen in await filled(w, origin, "one", "two", "two")] == [False, False, True]
+
+
 async def test_a_dry_run_counts_and_purges_nothing():
     async with world() as w:
         origin = Origin(answer())

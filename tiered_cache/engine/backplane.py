@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from tiered_cache.core.epochs import Epoch, Purge, PurgeLog
+from tiered_cache.core.epochs import NOWHERE, Epoch, Purge, PurgeLog
 from tiered_cache.engine.purge_keepers import Scopes
 from tiered_cache.engine.purge_view import PurgeView, new_log
 from tiered_cache.errors import TierUnavailableError
@@ -17,30 +17,27 @@ _SHORTEST_REST_S = 0.05
 _LONGEST_REST_S = 1.0
 _MOST_PENDING = 1000
 
+News: TypeAlias = tuple[Epoch, Purge]
+"""A line, and the epoch that it follows."""
+
 
 class Board(Protocol):
     """The shared log; all but `close` raise TierUnavailableError."""
 
-    async def epoch(self) -> Epoch:
-        """How far it goes."""
+    async def look(self, known: Epoch, /) -> Epoch:
+        """How far it goes; another one is begun where it has lost what is `known` of it."""
         ...
 
     async def read(self) -> PurgeLog:
         """All of it."""
         ...
 
-    async def purge(self, scopes: Scopes, *, soft: bool, known: Epoch) -> Epoch:
-        """Write a line, in another log where that of `known` has gone back; how far it goes then."""
+    async def purge(self, scopes: Scopes, *, soft: bool, known: Epoch) -> News:
+        """Write a line, in another log where that of `known` has lost some; the line and what it follows."""
         ...
 
-    async def renew(self, incarnation: bytes, /) -> None:
-        """Begin another log, if that of `incarnation` has not ended."""
-        ...
-
-    def news(
-        self, silence_s: float, subscribed: Callable[[], None], /
-    ) -> AsyncGenerator[tuple[Epoch, Purge]]:
-        """Each new line and the epoch it makes, until the connection fails."""
+    def news(self, silence_s: float, subscribed: Callable[[], None], /) -> AsyncGenerator[News]:
+        """Each new line and the epoch it follows, until the connection fails."""
         ...
 
     async def close(self) -> None:
@@ -51,8 +48,9 @@ class Board(Protocol):
 class Backplane:
     """Follows the shared log: news as they come, and a look at its epoch with each heartbeat.
 
-    A gap in the numbers, another incarnation or a subscription that was lost has the whole log read anew. A
-    log that goes back has lost lines, so another one is begun, in which no entry of the old one is good.
+    A line that does not follow what is known, another incarnation or a subscription that was lost has the
+    whole log read anew. A log that did not come by what is known has lost lines, so another one is begun, in
+    which no entry of the old one is good.
 
     Args:
         view: kept true to the log.
@@ -70,11 +68,10 @@ class Backplane:
         self._look = asyncio.Event()
         self._subscribed = False
         self._stale = True
-        self._diverged = False
-        self._heard: list[tuple[Epoch, Purge]] | None = None
+        self._heard: list[News] | None = None
         self._failures = 0
         self._pending: list[tuple[Scopes, bool]] = []
-        self._known = view.log.epoch
+        self._known = NOWHERE
         view.doubt()
 
     def start(self) -> None:
@@ -97,23 +94,22 @@ class Backplane:
         Where that fails this node drops all it knows, and the line is written when the log is back.
         """
         try:
-            epoch = await self._board.purge(scopes, soft=soft, known=self._known)
+            before, purge = await self._board.purge(scopes, soft=soft, known=self._known)
         except TierUnavailableError:
             self._put_off(scopes, soft=soft)
             return False
-        purge = Purge(epoch.counter, scopes, soft)
-        follows = self._follows(epoch, purge)
-        self._hear(epoch, purge)
-        if not follows:
+        obeyed = self._obeys_by_noting(before, purge)
+        self._hear(before, purge)
+        if not obeyed:
             # The log is another one than was known here, and nothing can be judged before it has been read.
             self._view.adopt(new_log())
         return True
 
-    def _follows(self, epoch: Epoch, purge: Purge) -> bool:
-        """Whether to note a line of this node is to obey it: the log is known, and the line news or noted."""
+    def _obeys_by_noting(self, before: Epoch, purge: Purge) -> bool:
+        """Whether the log that a line was written to is the one known here, and it is news there or noted."""
         log = self._view.log
-        return epoch.incarnation == log.epoch.incarnation and (
-            epoch.counter > log.epoch.counter or log.has(purge)
+        return before.incarnation == log.epoch.incarnation and (
+            purge.counter > log.epoch.counter or log.has(purge)
         )
 
     async def close(self) -> None:
@@ -158,21 +154,16 @@ class Backplane:
             del self._pending[0]
 
     async def _compare(self) -> None:
-        before = self._known
-        seen = await self._board.epoch()
-        went_back = seen.incarnation == before.incarnation and seen.counter < before.counter
-        if went_back or self._diverged:
-            self._diverged = False
-            await self._board.renew(seen.incarnation)
-            self._stale = True
+        seen = await self._board.look(self._known)
         if self._stale or seen != self._view.log.epoch:
-            await self._read()
+            await self._read(seen)
         if self._subscribed and not self._stale:
             self._view.trust()
 
-    async def _read(self) -> None:
+    async def _read(self, seen: Epoch) -> None:
         """Take the whole log, and what was heard while it was on its way."""
         self._stale, self._heard = False, []
+        known = self._known
         try:
             log = await self._board.read()
         except TierUnavailableError:
@@ -180,11 +171,15 @@ class Backplane:
             raise
         finally:
             heard, self._heard = self._heard, None
-        for epoch, purge in heard:
-            if epoch.incarnation == log.epoch.incarnation:
-                self._stale = self._stale or purge.counter > log.epoch.counter + 1
-                log.note(purge)
+        if not log.holds(seen) or (known.incarnation == seen.incarnation and not log.holds(known)):
+            # It was lost or left since that look.
+            self._reread()
+            return
         self._known = log.epoch
+        for before, purge in heard:
+            if before.incarnation == log.epoch.incarnation:
+                self._check(log, before, purge)
+                log.note(purge)
         if self._pending:
             # It lacks a line of this node that could not be written meanwhile.
             self._stale = True
@@ -197,9 +192,9 @@ class Backplane:
         while True:
             try:
                 async with aclosing(self._board.news(self._heartbeat_s, self._subscribe)) as news:
-                    async for epoch, purge in news:
+                    async for before, purge in news:
                         rest_s = _SHORTEST_REST_S
-                        self._hear(epoch, purge)
+                        self._hear(before, purge)
             except TierUnavailableError:
                 pass
             self._subscribed, self._stale = False, True
@@ -211,21 +206,21 @@ class Backplane:
         self._subscribed = True
         self._reread()
 
-    def _hear(self, epoch: Epoch, purge: Purge) -> None:
+    def _hear(self, before: Epoch, purge: Purge) -> None:
         if self._heard is not None:
-            self._heard.append((epoch, purge))
-        known = self._view.log.epoch
-        if epoch.incarnation != known.incarnation:
+            self._heard.append((before, purge))
+        if before.incarnation != self._view.log.epoch.incarnation:
             self._reread()
             return
-        if epoch.counter > known.counter + 1:
-            self._reread()
-        elif epoch.counter <= known.counter and not self._view.log.has(purge):
-            # Either it is among what was missed, or that number was another line's, which is lost.
-            self._diverged = self._diverged or not (self._stale or self._heard is not None)
-            self._reread()
+        self._check(self._view.log, before, purge)
         self._view.note(purge)
-        self._known = self._view.log.epoch
+
+    def _check(self, log: PurgeLog, before: Epoch, purge: Purge) -> None:
+        """Know of a line, or have the log read: something was missed, or lost if its number was another's."""
+        if before == self._known:
+            self._known = before.then(purge)
+        elif not log.has(purge):
+            self._reread()
 
     def _reread(self) -> None:
         self._stale = True

@@ -1,9 +1,10 @@
 """Where purges are kept that no other node has to know: in this process, or beside a disk tier."""
 
 import asyncio
+import secrets
 from typing import Protocol, TypeAlias
 
-from tiered_cache.core.epochs import Purge, PurgeLog
+from tiered_cache.core.epochs import TOKEN_BYTES, Purge, PurgeLog
 from tiered_cache.engine.purge_view import PurgeView
 from tiered_cache.errors import TierUnavailableError
 
@@ -54,8 +55,8 @@ class ProcessKeeper:
 class Journal(Protocol):
     """A file of lines; both methods block."""
 
-    def load(self) -> PurgeLog:
-        """What it holds."""
+    def load(self, new: PurgeLog, /) -> PurgeLog:
+        """What it holds, or `new`."""
         ...
 
     def append(self, purge: Purge, /) -> None:
@@ -89,7 +90,7 @@ class JournalKeeper:
             await asyncio.wait({self._loading})
 
     async def _load(self) -> None:
-        self._view.adopt(await asyncio.to_thread(self._journal.load))
+        self._view.adopt(await asyncio.to_thread(self._journal.load, self._view.log))
 
     async def purge(self, scopes: Scopes, *, soft: bool) -> bool:
         """Write a line; False where the disk did not take it."""
@@ -111,4 +112,4 @@ class JournalKeeper:
 
 def next_line(log: PurgeLog, scopes: Scopes, *, soft: bool) -> Purge:
     """The line that would come next."""
-    return Purge(log.epoch.counter + 1, scopes, soft)
+    return Purge(log.epoch.counter + 1, scopes, soft, secrets.token_bytes(TOKEN_BYTES))

@@ -1,16 +1,26 @@
 """The log of purges that all nodes of a Redis share: one hash, and a channel that tells of each new line.
 
-The hash holds the incarnation, the counter, the floor and, for each scope, the number of its last hard and
-soft purge. It is one key, so that it is evicted, lost or behind as a whole.
+The hash holds the incarnation `i` and those that were left for it `p`, the counter `c`, the floor `b`, the
+tokens of lines in blocks `t…`, and for each scope the number of its last hard and soft purge. It is one key,
+so that it is evicted, lost or behind as a whole.
 """
 
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from tiered_cache.core.canonical.form import kind_of
-from tiered_cache.core.epochs import INCARNATION_BYTES, SCOPE_BYTES, Epoch, Purge, PurgeLog
+from tiered_cache.core.epochs import (
+    INCARNATION_BYTES,
+    LINES,
+    NOWHERE,
+    SCOPE_BYTES,
+    TOKEN_BYTES,
+    Epoch,
+    Purge,
+    PurgeLog,
+)
 from tiered_cache.errors import TierUnavailableError
 from tiered_cache.tiers.redis_news import messages
 from tiered_cache.tiers.redis_node import Node, Script
@@ -20,57 +30,87 @@ from tiered_cache.tiers.redis_replies import Reply
 MOST_FIELDS = 20_000
 """Scopes in the hash; beyond it the older half makes way for a floor."""
 
+LINES_OF_A_BLOCK = 256
+KEPT_LINES = LINES - LINES_OF_A_BLOCK
+"""Whose tokens are kept at least; those of a block are dropped together."""
+
+_MOST_PAST = 64
+
 _HARD, _SOFT = b"h", b"s"
 _COUNTER_BYTES = 8
-_HEAD_BYTES = INCARNATION_BYTES + _COUNTER_BYTES
+_NUMBER_BYTES = INCARNATION_BYTES + _COUNTER_BYTES
+_BEFORE_BYTES = _NUMBER_BYTES + TOKEN_BYTES
+_HEAD_BYTES = _BEFORE_BYTES + TOKEN_BYTES
 _FIELD_BYTES = 1 + SCOPE_BYTES
 
-_OPENED = """
+News: TypeAlias = tuple[Epoch, Purge]
+"""A line, and the epoch that it follows."""
+
+# Begins another log where this one is missing, is not whole (an older version wrote to it), or did not come
+# by what the caller knows: then it has lost lines. Those that were left are remembered, since one that comes
+# back has lost all that came after it.
+_OPENED = f"""
 local key, channel = KEYS[1], ARGV[1]
-local i = redis.call('HGET', key, 'i')
-if not i then
-  i = ARGV[2]
+local known, number, token = ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local function block(n) return 't' .. math.floor(n / {LINES_OF_A_BLOCK}) end
+local function line(n)
+  local at = n % {LINES_OF_A_BLOCK} * {TOKEN_BYTES}
+  return string.sub(redis.call('HGET', key, block(n)) or '', at + 1, at + {TOKEN_BYTES})
+end
+local i, c, b, past = unpack(redis.call('HMGET', key, 'i', 'c', 'b', 'p'))
+c, b, past = tonumber(c), tonumber(b), past or ''
+local sound = i and c and b
+  and #(redis.call('HGET', key, block(c)) or '') == (c % {LINES_OF_A_BLOCK} + 1) * {TOKEN_BYTES}
+if sound and known == i then
+  sound = b <= number and number <= c and line(number) == token
+elseif sound and known ~= '' then
+  sound = string.find(past, known, 1, true)
+end
+if not sound then
+  for _, left in ipairs({{i or '', known}}) do
+    if #left == {INCARNATION_BYTES} and not string.find(past, left, 1, true) then past = left .. past end
+  end
+  i, c, b = ARGV[2], 0, 0
+  local zero = string.rep('\0', {TOKEN_BYTES})
   redis.call('DEL', key)
-  redis.call('HSET', key, 'i', i, 'c', 0, 'f', 0)
+  redis.call('HSET', key, 'i', i, 'c', 0, 'b', 0, 't0', zero,
+    'p', string.sub(past, 1, {_MOST_PAST * INCARNATION_BYTES}))
+  redis.call('PUBLISH', channel, i .. struct.pack('>I8', 0) .. zero .. zero)
 end
 """
-_READ = Script(
+_LOOK = Script(
     _OPENED
     + """
-return {i, redis.call('HGET', key, 'c'), redis.call('HGET', key, 'f')}
+return {i, c, line(c)}
 """
 )
-_RENEW = Script("""
-if redis.call('HGET', KEYS[1], 'i') ~= ARGV[3] then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'i', ARGV[2], 'c', 0, 'f', 0)
-redis.call('PUBLISH', ARGV[1], ARGV[2] .. struct.pack('>I8', 0))
-return 1
-""")
 _PURGE = Script(
-    """
-if redis.call('HGET', KEYS[1], 'i') == ARGV[4]
-  and tonumber(redis.call('HGET', KEYS[1], 'c') or 0) < tonumber(ARGV[5]) then
-  redis.call('DEL', KEYS[1])
+    _OPENED
+    + f"""
+local function raise(floor)
+  for n = math.floor(b / {LINES_OF_A_BLOCK}), math.floor(floor / {LINES_OF_A_BLOCK}) - 1 do
+    redis.call('HDEL', key, 't' .. n)
+  end
+  b = math.max(b, floor)
+  redis.call('HSET', key, 'b', b)
 end
-"""
-    + _OPENED
-    + """
-local c = redis.call('HINCRBY', key, 'c', 1)
-for n = 6, #ARGV do redis.call('HSET', key, ARGV[n], c) end
-if redis.call('HLEN', key) > tonumber(ARGV[3]) then
-  local all, marks = redis.call('HGETALL', key), {}
+local before = line(c)
+c = c + 1
+redis.call('HSET', key, 'c', c, block(c), (redis.call('HGET', key, block(c)) or '') .. ARGV[6])
+for n = 9, #ARGV do redis.call('HSET', key, ARGV[n], c) end
+if c % {LINES_OF_A_BLOCK} == 0 then raise(math.max(0, c - tonumber(ARGV[8]))) end
+if redis.call('HLEN', key) > tonumber(ARGV[7]) then
+  local all, marks = redis.call('HGETALL', key), {{}}
   for n = 1, #all, 2 do
-    if #all[n] > 1 then marks[#marks + 1] = {tonumber(all[n + 1]), all[n]} end
+    if #all[n] == {_FIELD_BYTES} then marks[#marks + 1] = {{tonumber(all[n + 1]), all[n]}} end
   end
   table.sort(marks, function(a, b) return a[1] < b[1] end)
-  for n = 1, math.floor(#marks / 2) do
-    redis.call('HDEL', key, marks[n][2])
-    redis.call('HSET', key, 'f', marks[n][1])
-  end
+  local half = math.floor(#marks / 2)
+  for n = 1, half do redis.call('HDEL', key, marks[n][2]) end
+  raise(marks[half][1])
 end
-redis.call('PUBLISH', channel, i .. struct.pack('>I8', c) .. table.concat(ARGV, '', 6))
-return {i, c}
+redis.call('PUBLISH', channel, i .. struct.pack('>I8', c) .. before .. ARGV[6] .. table.concat(ARGV, '', 9))
+return {{i, c, before}}
 """
 )
 
@@ -89,43 +129,36 @@ class PurgeBoard:
         self._channel = f"{prefix}:{{purges}}:news".encode()
         self._place: Place = open_place(url, options)
 
-    async def epoch(self) -> Epoch:
-        """How far the log goes; an absent one is begun."""
-        incarnation, counter, _ = await self._run(_READ)
-        return _epoch(incarnation, counter)
+    async def look(self, known: Epoch) -> Epoch:
+        """How far the log goes; another one is begun where it is absent or has lost what is `known` of it."""
+        incarnation, counter, token = await self._run(_LOOK, known)
+        return _epoch(incarnation, counter, token)
 
     async def read(self) -> PurgeLog:
-        """The whole log; an absent one is begun."""
-        await self._run(_READ)
+        """The whole log."""
         fields: Any = await (await self._node()).command(b"HGETALL", self._key)
         marks = _pairs(fields)
-        if not {b"i", b"c", b"f"} <= marks.keys():
+        if not {b"i", b"c", b"b"} <= marks.keys():
             raise TierUnavailableError("purge log")
-        log = PurgeLog(_epoch(marks.pop(b"i"), marks.pop(b"c")))
-        log.floor = int(marks.pop(b"f"))
-        for field, counter in marks.items():
-            log.note(Purge(int(counter), (field[1:],), field[:1] == _SOFT))
+        log = _log(marks)
+        for field, number in marks.items():
+            if len(field) == _FIELD_BYTES:
+                counter = int(number)
+                log.note(Purge(counter, (field[1:],), field[:1] == _SOFT, log.token(counter)))
         return log
 
-    async def purge(self, scopes: tuple[bytes, ...], *, soft: bool, known: Epoch) -> Epoch:
-        """Write one line; how far the log goes with it.
+    async def purge(self, scopes: tuple[bytes, ...], *, soft: bool, known: Epoch) -> News:
+        """Write one line, which tells what it follows.
 
-        A log that is behind `known` has lost lines, so another one is begun with this line: else it could get
-        the number of a lost one, and nobody would see the loss.
+        A log that has lost what is `known` of it is left, and another one begun with this line.
         """
-        kind = _SOFT if soft else _HARD
-        fields = [kind + scope for scope in scopes]
-        incarnation, counter = await self._run(_PURGE, MOST_FIELDS, known.incarnation, known.counter, *fields)
-        return _epoch(incarnation, counter)
+        token = _token()
+        fields = [(_SOFT if soft else _HARD) + scope for scope in scopes]
+        incarnation, counter, before = await self._run(_PURGE, known, token, MOST_FIELDS, KEPT_LINES, *fields)
+        return _epoch(incarnation, counter - 1, before), Purge(counter, scopes, soft, token)
 
-    async def renew(self, incarnation: bytes) -> None:
-        """Begin another log, unless that of `incarnation`, which has lost lines, has ended already."""
-        await (await self._node()).run(_RENEW, self._key, self._channel, _random(), incarnation)
-
-    async def news(
-        self, silence_s: float, subscribed: Callable[[], None]
-    ) -> AsyncGenerator[tuple[Epoch, Purge]]:
-        """Each new line, with the epoch it makes, until the connection fails.
+    async def news(self, silence_s: float, subscribed: Callable[[], None]) -> AsyncGenerator[News]:
+        """Each new line, with the epoch it follows, until the connection fails.
 
         Args:
             silence_s: after so long without a word the server is asked for a sign of life, and after twice
@@ -142,8 +175,10 @@ class PurgeBoard:
         """Close the connections for commands; that for news closes with its iterator."""
         await self._place.close()
 
-    async def _run(self, script: Script, *arguments: bytes | int) -> Any:
-        reply: Reply = await (await self._node()).run(script, self._key, self._channel, _random(), *arguments)
+    async def _run(self, script: Script, known: Epoch, *further: bytes | int) -> Any:
+        fresh = secrets.token_bytes(INCARNATION_BYTES)
+        told = (self._channel, fresh, known.incarnation, known.counter, known.token)
+        reply: Reply = await (await self._node()).run(script, self._key, *told, *further)
         if kind_of(reply) is not list:
             raise TierUnavailableError("purge log")
         return reply
@@ -160,20 +195,33 @@ def _pairs(fields: Any) -> dict[bytes, bytes]:
     return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
-def _random() -> bytes:
-    return secrets.token_bytes(INCARNATION_BYTES)
+def _token() -> bytes:
+    return secrets.token_bytes(TOKEN_BYTES)
 
 
-def _epoch(incarnation: Any, counter: Any) -> Epoch:
+def _epoch(incarnation: Any, counter: Any, token: Any) -> Epoch:
     if not isinstance(incarnation, bytes) or len(incarnation) != INCARNATION_BYTES:
         raise TierUnavailableError("purge log")
-    return Epoch(incarnation, int(counter))
+    return Epoch(incarnation, int(counter), token)
 
 
-def _line(text: bytes) -> tuple[Epoch, Purge]:
-    counter = int.from_bytes(text[INCARNATION_BYTES:_HEAD_BYTES], "big")
+def _log(fields: dict[bytes, bytes]) -> PurgeLog:
+    """The log without its marks."""
+    counter, floor = int(fields[b"c"]), int(fields[b"b"])
+    first, last = floor // LINES_OF_A_BLOCK, counter // LINES_OF_A_BLOCK
+    tokens = b"".join(fields.get(b"t%d" % number, b"") for number in range(first, last + 1))
+    tokens = tokens[(floor - first * LINES_OF_A_BLOCK) * TOKEN_BYTES :]
+    if len(tokens) != (counter - floor + 1) * TOKEN_BYTES:
+        raise TierUnavailableError("purge log")
+    log = PurgeLog(NOWHERE)
+    log.begin(_epoch(fields[b"i"], counter, tokens[-TOKEN_BYTES:]), floor, tokens)
+    return log
+
+
+def _line(text: bytes) -> News:
+    counter = int.from_bytes(text[INCARNATION_BYTES:_NUMBER_BYTES], "big")
+    before = Epoch(text[:INCARNATION_BYTES], counter - 1, text[_NUMBER_BYTES:_BEFORE_BYTES])
     fields = [text[at : at + _FIELD_BYTES] for at in range(_HEAD_BYTES, len(text), _FIELD_BYTES)]
     soft = bool(fields) and fields[0][:1] == _SOFT
-    return Epoch(text[:INCARNATION_BYTES], counter), Purge(
-        counter, tuple(field[1:] for field in fields), soft
-    )
+    scopes = tuple(field[1:] for field in fields)
+    return before, Purge(counter, scopes, soft, text[_BEFORE_BYTES:_HEAD_BYTES])

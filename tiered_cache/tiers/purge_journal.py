@@ -2,12 +2,11 @@
 
 import contextlib
 import os
-import secrets
 from pathlib import Path
 
 import msgspec
 
-from tiered_cache.core.epochs import INCARNATION_BYTES, Epoch, Purge, PurgeLog
+from tiered_cache.core.epochs import Epoch, Purge, PurgeLog
 from tiered_cache.errors import TierUnavailableError
 
 NAME = "purges"
@@ -16,11 +15,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Head(msgspec.Struct, frozen=True):
-    """The first line: which log this is, and what of it was forgotten."""
+    """The first line: which log this is, what of it was forgotten, and the tokens of what was not."""
 
-    incarnation: bytes
-    counter: int = 0
-    floor: int = 0
+    epoch: Epoch
+    floor: int
+    tokens: bytes
 
 
 class PurgeJournal:
@@ -36,14 +35,14 @@ class PurgeJournal:
     def __init__(self, directory: str) -> None:
         self._path = Path(directory) / NAME
 
-    def load(self) -> PurgeLog:
-        """The log as it stands, or a new one; blocks.
+    def load(self, new: PurgeLog) -> PurgeLog:
+        """The log as it stands, or else `new`; blocks.
 
-        Where a new one cannot be written, what is on disk is not used, and nothing can be put there.
+        Where that cannot be written, what is on disk is not used, and nothing can be put there.
         """
         log = self._read()
         if log is None:
-            log = PurgeLog(Epoch(secrets.token_bytes(INCARNATION_BYTES), 0))
+            log = new
         with contextlib.suppress(OSError):
             self._write(log)
         return log
@@ -73,8 +72,8 @@ class PurgeJournal:
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         # Behind the last line break is nothing, or a line whose purge never returned.
-        log = PurgeLog(Epoch(head.incarnation, head.counter))
-        log.floor = head.floor
+        log = PurgeLog(head.epoch)
+        log.begin(head.epoch, head.floor, head.tokens)
         for purge in purges:
             log.note(purge)
         return log
@@ -83,7 +82,7 @@ class PurgeJournal:
         """Replace the file by what is remembered, a line for each scope."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._path.with_name(f"{NAME}.{os.getpid()}")
-        head = _Head(log.epoch.incarnation, log.epoch.counter, log.floor)
+        head = _Head(log.epoch, log.floor, log.tokens())
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
         with os.fdopen(descriptor, "wb") as file:
             file.write(b"".join(_encode(line) + b"\n" for line in (head, *log.lines())))
