@@ -459,6 +459,15 @@ class FlightContract:
         assert (followed.token, followed.generation, followed.root) == (second.token, 1, first.token)
         assert (await one.claim(claim_of(one))).token == second.token
 
+    async def test_the_flight_that_is_known_to_have_failed_is_not_followed(self, boards):
+        """Who saw it fail may be sooner than its leader's word."""
+        one, two, three = boards
+        first = claim_of(one)
+        led = await one.claim(first)
+        second = claim_of(two, generation=1, root=first.token)
+        assert (await two.claim(second)).fence > led.fence
+        assert (await three.claim(claim_of(three, generation=1, root=first.token))).token == second.token
+
     @pytest.mark.parametrize("how", ["fails", "dies", "dies and is replaced"])
     async def test_nobody_takes_over_twice(self, boards, how):
         one, two, three = boards
@@ -538,6 +547,20 @@ class FlightContract:
         await tier.put(KEY, fenced(led.fence, b"led"))
         await tier.put(KEY, fenced(-10_000_000, b"begun before the lease"))
         assert (await tier.get(KEY)).sealed.entry.body == b"led"
+
+    @pytest.mark.parametrize("remembered", [True, False])
+    async def test_a_call_without_a_lease_is_ordered_by_its_beginning(self, boards, tier, remembered):
+        one = boards[0]
+        led = await one.claim(claim_of(one, lease_ms=1))
+        await tier.put(KEY, fenced(led.fence, b"newer"))
+        if not remembered:
+            await self.hash_of(one, b"UNLINK")
+        await tier.put(KEY, fenced(-10_000_000, b"older"))
+        assert (await tier.get(KEY)).sealed.entry.body == b"newer"
+        await tier.put(KEY, fenced(-1, b"newest"))
+        assert (await tier.get(KEY)).sealed.entry.body == b"newest"
+        await tier.put(KEY, fenced(led.fence, b"newer"))
+        assert (await tier.get(KEY)).sealed.entry.body == b"newest"
 
     async def test_a_fence_that_was_written_is_exceeded(self, boards, tier):
         one = boards[0]
