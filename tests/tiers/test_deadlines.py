@@ -2,13 +2,20 @@
 
 import asyncio
 import math
+import socket
+import threading
+import time
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.simulation.virtual import run_virtual
+from tiered_cache.testing import sample_key
 from tiered_cache.tiers.deadlines import Deadlines
+from tiered_cache.tiers.guard import GuardedTier
 
 
 async def held(block, seconds):
@@ -179,3 +186,113 @@ def test_another_event_loop_has_its_own_timer():
 
     run_virtual(leaves_its_timer())
     assert [run_virtual(main()), run_virtual(main())] == ["timeout", "timeout"]
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_has_arrived_while_the_loop_was_busy_is_in_time(make_loop):
+    async def receives_late():
+        loop = asyncio.get_running_loop()
+        here, there = socket.socketpair()
+        with here, there:
+            here.setblocking(False)
+
+            async def receive():
+                with Deadlines().within(0.03):
+                    return await loop.sock_recv(here, 1)
+
+            receiving = asyncio.create_task(receive())
+            await asyncio.sleep(0.01)
+            there.send(b"x")
+            time.sleep(0.05)  # noqa: ASYNC251  # the loop is busy
+            return await receiving
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert runner.run(receives_late()) == b"x"
+
+
+async def test_the_time_counts_from_the_loops_next_turn():
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    async def waits():
+        with Deadlines().within(0.1):
+            return await done
+
+    waiting = asyncio.create_task(waits())
+    loop.call_soon(time.sleep, 0.15)
+    timer = threading.Timer(0.2, lambda: loop.call_soon_threadsafe(done.set_result, 1))
+    timer.start()
+    try:
+        assert await waiting == 1
+    finally:
+        timer.cancel()
+
+
+class Prompt:
+    """A tier that answers some turns of the event loop after it was asked."""
+
+    name = "L2"
+
+    async def get(self, key):
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def close(self):
+        pass
+
+
+async def test_many_lookups_at_once_are_not_too_late_because_they_are_many():
+    tier = GuardedTier(Prompt(), read_deadline_s=0.025, write_deadline_s=1.0, clock=SYSTEM_CLOCK)
+
+    async def call(number):
+        await tier.get(sample_key(number))
+
+    lookups = []
+    for number in range(200):
+        lookups.append(asyncio.create_task(call(number)))
+        asyncio.get_running_loop().call_soon(time.sleep, 0.001)  # reading the next request
+    await asyncio.gather(*lookups)
+    assert tier.health().counts == {}
+    await tier.close()
+
+
+async def test_where_the_end_comes_late_the_time_is_given_once_more():
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    async def waits():
+        with Deadlines().within(0.1):
+            return await done
+
+    waiting = asyncio.create_task(waits())
+    await asyncio.sleep(0.05)
+    time.sleep(0.1)  # noqa: ASYNC251  # the process is busy
+    loop.call_later(0.05, done.set_result, 1)
+    assert await waiting == 1
+
+
+async def test_and_not_twice():
+    async def waits():
+        with Deadlines().within(0.05):
+            await asyncio.sleep(5)
+
+    async def is_busy():
+        while True:
+            time.sleep(0.01)  # noqa: ASYNC251
+            await asyncio.sleep(0)
+
+    busy = asyncio.create_task(is_busy())
+    with pytest.raises(TimeoutError):
+        await waits()
+    busy.cancel()
+
+
+def test_who_is_answered_in_the_turn_in_which_its_time_ends_has_its_answer():
+    async def main():
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        loop.call_at(0.1, answer.set_result, "answer")
+        with Deadlines().within(0.1):
+            return await answer
+
+    assert run_virtual(main()) == "answer"

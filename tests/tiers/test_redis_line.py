@@ -208,3 +208,46 @@ async def test_replies_that_no_redis_gives_fail_the_lookup_at_once_and_are_no_fa
             async with asyncio.timeout(2.0):
                 await Lookups([line], lambda _word: None).read(b"name")
     assert faults == []
+
+
+async def test_a_line_can_be_opened_before_it_is_needed():
+    greeted = asyncio.Event()
+
+    async def greet(reader, writer):
+        greeted.set()
+        await reader.read()
+
+    async with speaking(greet) as line:
+        assert not line.ready
+        line.open()
+        line.open()
+        await asyncio.wait_for(greeted.wait(), 5)
+        async with asyncio.timeout(5):
+            while not line.ready:  # noqa: ASYNC110  # it tells nobody
+                await asyncio.sleep(0.001)
+    line.open()
+    assert not line.ready
+
+
+async def test_lookups_wait_for_no_connection_while_another_one_is_open():
+    """Connecting takes several turns of the event loop, each of them long where many call at once."""
+    connecting = asyncio.Event()
+
+    async def never_logged_in(reader, writer):
+        connecting.set()
+        await reader.read()
+
+    async def answer(reader, writer):
+        while await reader.readuntil(b"TIME\r\n"):
+            writer.write(b"$0\r\n\r\n*2\r\n$1\r\n1\r\n$1\r\n0\r\n")
+
+    async with speaking(answer) as open_line, speaking(never_logged_in) as other:
+        open_line.open()
+        async with asyncio.timeout(5):
+            while not open_line.ready:  # noqa: ASYNC110  # it tells nobody
+                await asyncio.sleep(0.001)
+        other._connection.password = "asked for at login"
+        lookups = Lookups([other, open_line], lambda word: None)
+        for _ in range(3):
+            assert await asyncio.wait_for(lookups.read(b"key"), 1) is None
+        await asyncio.wait_for(connecting.wait(), 5)

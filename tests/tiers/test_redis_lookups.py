@@ -8,8 +8,13 @@ from tiered_cache.tiers.redis_lookups import BATCH_READS, Lookups
 class HeldLine:
     """A line whose server answers when it is told to."""
 
+    ready = True
+
     def __init__(self):
         self.sent = []
+
+    def open(self):
+        pass
 
     @property
     def outstanding(self):

@@ -1,6 +1,5 @@
 """Claims flights on behalf of this process, within a deadline and behind a breaker."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from tiered_cache.engine.flight import Flight, FlightName
 from tiered_cache.errors import TierUnavailableError
 from tiered_cache.tiers.base import Clock
 from tiered_cache.tiers.breaker import Breaker
+from tiered_cache.tiers.deadlines import Deadlines
 
 
 class ClaimBoard(Protocol):
@@ -81,6 +81,7 @@ class Claiming:
         self._board = board
         self._options = options
         self._breaker = Breaker()
+        self._deadlines = Deadlines()
         self.lease_s = options.lease_s
         self.now = clock.monotonic
 
@@ -115,12 +116,11 @@ class Claiming:
         permit = self._breaker.admit(now) if self._options.sound(claim.key) else None
         if permit is None:
             return None
-        timeout = asyncio.timeout(self._options.claim_s)
         try:
-            async with timeout:
+            with self._deadlines.within(self._options.claim_s):
                 claimed = await self._board.claim(claim)
-        except (TierUnavailableError, TimeoutError):
-            since_s = now if timeout.expired() else None
+        except (TierUnavailableError, TimeoutError) as error:
+            since_s = now if isinstance(error, TimeoutError) else None
             self._breaker.failed(permit, self.now(), since_s)
             return None
         except BaseException:

@@ -9,35 +9,49 @@ _TICKS_PER_S = 1000
 """How finely instants are told apart; an event loop's own timers are no finer."""
 _LONGEST_S = 1e9
 """Endless, as a number of ticks."""
+_PROMPT_S = 0.002
+"""A timer that is later than this tells of a busy process."""
+MOST = 2
+"""How many times as long as it was given a task may take in a busy process."""
 
 
 class Deadline:
-    """A block in which its task may stay until an instant. Made by `Deadlines.within`; entered once."""
+    """A block in which its task may stay for some time. Made by `Deadlines.within`; entered once.
 
-    __slots__ = ("_among", "_cancelling", "_expired", "_task", "_tick")
+    Attributes:
+        seconds: how long.
+        tick: when that ends.
+        renewed: it has been given once more.
+    """
 
-    def __init__(self, among: "Deadlines", task: "asyncio.Task[Any]", tick: int) -> None:
+    __slots__ = ("_among", "_cancelling", "_expired", "_left", "_task", "renewed", "seconds", "tick")
+
+    def __init__(self, among: "Deadlines", task: "asyncio.Task[Any]", seconds: float, tick: int) -> None:
         self._among = among
         self._task = task
-        self._tick = tick
+        self.seconds = seconds
+        self.tick = tick
+        self.renewed = False
         self._cancelling = task.cancelling()
-        self._expired = False
+        self._expired = self._left = False
 
     def expire(self) -> None:
-        """Wake the task."""
-        self._expired = True
-        self._task.cancel()
+        """Wake the task, if it is still there."""
+        if not self._left:
+            self._expired = True
+            self._task.cancel()
 
     def __enter__(self) -> Self:
-        self._among.add(self._tick, self)
+        self._among.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Raises TimeoutError for its own cancellation, and lets that of others pass."""
+        self._left = True
         if not self._expired:
-            self._among.discard(self._tick, self)
+            self._among.discard(self)
         elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
@@ -45,7 +59,10 @@ class Deadline:
 class Deadlines:
     """The deadlines of many tasks.
 
-    A timer of its own would cost each task several microseconds, most of them for nothing.
+    A timer of its own would cost each task several microseconds, most of them for nothing. Where hundreds of
+    calls come at once, the event loop has to begin with all of them before it can send a command or read a
+    reply, which says nothing of who is waited for. So what has come by the end is taken, and where the timer
+    is late, those that waited for it are given their time once more.
     """
 
     def __init__(self) -> None:
@@ -63,10 +80,12 @@ class Deadlines:
         if loop is not self._loop:
             self._loop, self._timer = loop, None
             self._waiting = {}
-        return Deadline(self, task, ceil((loop.time() + min(seconds, _LONGEST_S)) * _TICKS_PER_S))
+        seconds = min(seconds, _LONGEST_S)
+        return Deadline(self, task, seconds, ceil((loop.time() + seconds) * _TICKS_PER_S))
 
-    def add(self, tick: int, deadline: Deadline) -> None:
+    def add(self, deadline: Deadline) -> None:
         """Let it wait for its tick."""
+        tick = deadline.tick
         waiting = self._waiting.get(tick)
         if waiting is None:
             self._waiting[tick] = {deadline: None}
@@ -75,12 +94,14 @@ class Deadlines:
         else:
             waiting[deadline] = None
 
-    def discard(self, tick: int, deadline: Deadline) -> None:
+    def discard(self, deadline: Deadline) -> None:
         """It is over in time."""
-        waiting = self._waiting[tick]
-        del waiting[deadline]
+        waiting = self._waiting.get(deadline.tick)
+        if waiting is None:
+            return  # in the last moment
+        waiting.pop(deadline, None)
         if not waiting:
-            del self._waiting[tick]
+            del self._waiting[deadline.tick]
 
     def _set(self, tick: int) -> None:
         if self._timer is not None:
@@ -92,10 +113,22 @@ class Deadlines:
     def _expire(self) -> None:
         assert self._loop is not None
         self._timer = None
+        now_s = self._loop.time()
+        late = now_s - self._next_tick / _TICKS_PER_S > _PROMPT_S
         # The timer's own tick is due whatever rounding says: else it might be set anew for ever.
-        due = max(self._next_tick, int(self._loop.time() * _TICKS_PER_S))
-        for tick in sorted(tick for tick in self._waiting if tick <= due):
-            for deadline in self._waiting.pop(tick):
-                deadline.expire()
-        if self._waiting:
+        due = max(self._next_tick, int(now_s * _TICKS_PER_S))
+        ended = [
+            deadline
+            for tick in sorted(tick for tick in self._waiting if tick <= due)
+            for deadline in self._waiting.pop(tick)
+        ]
+        for deadline in ended:
+            if late and not deadline.renewed:
+                deadline.renewed = True
+                deadline.tick = ceil((now_s + (MOST - 1) * deadline.seconds) * _TICKS_PER_S)
+                self.add(deadline)
+            else:
+                # Who was answered in this turn of the loop goes on before that.
+                self._loop.call_soon(deadline.expire)
+        if self._waiting and self._timer is None:
             self._set(min(self._waiting))

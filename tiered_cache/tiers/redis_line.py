@@ -51,6 +51,16 @@ class Line:
         sent = 0 if self._wire is None else self._wire.outstanding
         return sent + sum([exchange.replies for exchange in self._unsent]) if self._unsent else sent
 
+    @property
+    def ready(self) -> bool:
+        """Commands go out at once."""
+        return self._wire is not None
+
+    def open(self) -> None:
+        """Begin to connect, so that the next commands need not wait for it. Idempotent."""
+        if self._wire is None and not self._closed:
+            self._begin_connecting(asyncio.get_running_loop())
+
     def send(self, commands: bytes, replies: int, settle: Settle) -> None:
         """Send commands that will have so many replies.
 

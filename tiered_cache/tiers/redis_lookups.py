@@ -28,7 +28,7 @@ _TIME = b"*1\r\n$4\r\nTIME\r\n"
 
 
 class Lookups:
-    """Sends what was asked for since the event loop's last turn at once, on the lines that are least busy.
+    """Sends what was asked for since the event loop's last turn at once, on the open line that is least busy.
 
     In that turn the loop learns which idle connections the server has closed, and nothing is sent on them. A
     caller that is cancelled before that is not asked for; one that is cancelled later disturbs nobody.
@@ -53,13 +53,15 @@ class Lookups:
         return answer
 
     def _send(self) -> None:
+        for line in self._lines:
+            line.open()
         waiting = [each for each in self._waiting if not each[1].done()]
         self._waiting = []
         for start in range(0, len(waiting), BATCH_READS):
             batch = waiting[start : start + BATCH_READS]
             commands = [_READ % (len(name), name) for name, _ in batch]
             commands.append(_TIME)
-            line = min(self._lines, key=_outstanding)
+            line = min(self._lines, key=_rank)
             line.send(b"".join(commands), len(commands), partial(self._deliver, batch))
 
     def _deliver(self, batch: list[_Waiting], replies: list[Reply] | TierUnavailableError) -> None:
@@ -97,5 +99,5 @@ class Lookups:
                 answer.set_exception(unavailable(str(why), why.__cause__))
 
 
-def _outstanding(line: Line) -> int:
-    return line.outstanding
+def _rank(line: Line) -> tuple[bool, int]:
+    return (not line.ready, line.outstanding)

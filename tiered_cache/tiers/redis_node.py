@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeAlias
 
 from tiered_cache.errors import TierUnavailableError
+from tiered_cache.tiers.deadlines import MOST
 from tiered_cache.tiers.redis_line import Connection, Line
 from tiered_cache.tiers.redis_lookups import Lookups
 from tiered_cache.tiers.redis_replies import Reply, ReplyError
@@ -60,7 +61,8 @@ class Node:
         write_timeout_s: float,
         troubled: Troubled = lambda _word: None,
     ) -> None:
-        readers = [Line(connect(), read_timeout_s, write_timeout_s) for _ in range(READ_LINES)]
+        # Whoever waits has a deadline of its own, which is later in a busy process.
+        readers = [Line(connect(), MOST * read_timeout_s, write_timeout_s) for _ in range(READ_LINES)]
         self._writer = Line(connect(), write_timeout_s, write_timeout_s)
         self._lines = (*readers, self._writer)
         self.part = NodePart()
