@@ -49,17 +49,23 @@ class Shared:
         self.flights = {}
         self.current = {}
         self.written = {}
+        self.fenced = {}
         self.boards = {}
-        self.fences = itertools.count(1)
+        self.fence = 0
         self.entries = {}
         self.commands = []
 
     def now(self):
         return asyncio.get_running_loop().time()
 
+    def next_fence(self):
+        self.fence = max(self.fence + 1, round(self.now() * 1e6))
+        return self.fence
+
     def flush(self):
         self.flights.clear()
         self.current.clear()
+        self.fenced.clear()
         self.entries.clear()
 
 
@@ -89,7 +95,8 @@ class MemoryBoard:
         await self._command("claim")
         shared, now = self.shared, self.shared.now()
         own = shared.flights.get(claim.token)
-        if own is not None:
+        if own is not None and not own.ended and shared.current.get((claim.key, claim.modes[0])) == claim.token:
+            own.ends_s = now + claim.lease_ms / 1000
             return Led(own.fence)
         written_s = shared.written.get(claim.key)
         if None not in {written_s, claim.looked_us} and now - written_s <= claim.looked_us / 1e6:
@@ -104,7 +111,9 @@ class MemoryBoard:
         before = shared.flights.get(shared.current.get((claim.key, claim.modes[0])))
         if claim.generation and before is not None and before.claim.root == claim.root and before.failed:
             return Over()
-        flight = shared.flights[claim.token] = _Flight(claim, next(shared.fences), now)
+        if before is not None and not before.ended and before.ends_s < now:
+            del shared.flights[before.claim.token]  # it is dead
+        flight = shared.flights[claim.token] = _Flight(claim, shared.next_fence(), now)
         shared.current[claim.key, claim.modes[0]] = claim.token
         return Led(flight.fence)
 
@@ -133,7 +142,7 @@ class MemoryBoard:
     async def renew(self, key, token, lease_ms):
         await self._command("renew")
         flight = self.shared.flights.get(token)
-        if flight is None:
+        if flight is None or flight.ended:
             return None
         flight.ends_s = self.shared.now() + lease_ms / 1000
         for process in flight.followers:
@@ -143,7 +152,7 @@ class MemoryBoard:
     async def append(self, key, token, number, frame, lease_ms):
         await self._command("append")
         flight = self.shared.flights.get(token)
-        if flight is None:
+        if flight is None or flight.ended:
             return None
         if number == len(flight.frames):
             flight.frames.append(frame)
@@ -206,9 +215,16 @@ class SharedTier:
 
     async def put(self, key, sealed, age_s=0.0):
         await asyncio.sleep(0)
-        self.shared.entries[key] = sealed
+        shared = self.shared
         if sealed.fence:
-            self.shared.written[key] = self.shared.now()
+            fence = sealed.fence
+            if fence < 0:
+                fence += round((shared.now() - age_s) * 1e6)
+            if shared.fenced.get(key, 0) > fence:
+                return
+            shared.fenced[key] = fence
+            shared.written[key] = shared.now()
+        shared.entries[key] = sealed
 
     async def remove(self, key):
         self.shared.entries.pop(key, None)

@@ -41,11 +41,13 @@ class RelayFrame(Struct, frozen=True, array_like=True):
         data: bytes of the body.
         head: in the first frame, unless the call failed before there was one.
         end: nothing more comes; the body is whole, the call failed, or its answer is not to be shared.
+        at: how much of the body was told before.
     """
 
     data: bytes = b""
     head: RelayHead | None = None
     end: End = ""
+    at: int = 0
 
 
 _encode = Encoder().encode

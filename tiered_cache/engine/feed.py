@@ -64,6 +64,7 @@ class Feed:
         self._due_s = self._loop.time() + left_s + _MARGIN_S
         self._frames: dict[int, bytes] = {}
         self._next = 0
+        self._told_bytes = 0
         self._behind = False
         self._lost = False
         self._reads = 0
@@ -74,7 +75,7 @@ class Feed:
     def hear(self, number: int, frame: bytes | None = None) -> None:
         """A frame was written, or (without one) there are so many: it may have to be read."""
         self._due_s = self._loop.time() + self._lease_s + _MARGIN_S
-        if frame is not None:
+        if frame is not None and number >= self._next:  # what was read may still be pushed
             self._frames.setdefault(number, frame)
         held = self._next + len(self._frames)
         self._behind = self._behind or (number if frame is None else number + 1) > held
@@ -111,6 +112,9 @@ class Feed:
             frame = read_frame(raw)
         except CorruptEntryError as error:
             raise ContactLostError("what another process told of its call is garbled") from error
+        if frame.at != self._told_bytes:
+            raise ContactLostError("what another process told of its call does not fit together")
+        self._told_bytes += len(frame.data)
         self.ended = frame.end != ""
         return frame
 

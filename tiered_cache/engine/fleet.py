@@ -156,9 +156,8 @@ class Fleet:
         finally:
             self._background.start(self._finish(lease, flight))
 
-    async def _claim_again(self, claim: Claim) -> int | None:
-        claimed = await self._claiming.claim(claim)
-        return claimed.fence if isinstance(claimed, Led) else None
+    async def _claim_again(self, claim: Claim) -> bool:
+        return isinstance(await self._claiming.claim(claim), Led)
 
     async def _finish(self, lease: Lease, flight: Flight) -> None:
         try:

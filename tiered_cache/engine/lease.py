@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from tiered_cache.core.relay import End, RelayFrame, RelayHead, relay_head, write_frame
 from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.engine.flight import Flight
@@ -15,6 +17,9 @@ BATCH_S = 0.015
 
 BATCH_BYTES = 1024
 _FRAME_BYTES = 128 * 1024
+MOST_BYTES = 32 * 2**20
+"""Of a larger answer others are told no more: all of it would be held in Redis."""
+
 _TRIES = 3
 _REST_S = 0.05
 _BEATS = 3
@@ -64,7 +69,7 @@ class Lease:
         lease_s: how long it lasts without a sign of life.
         held: it is known to be this process'.
         at_once: it is not yet claimed, and is to be while the origin is asked.
-        claim: asks for it again, under the same token; gives its fence, or None.
+        claim: asks for it again, under the same token; whether it is granted.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class Lease:
         *,
         held: bool,
         at_once: bool = False,
-        claim: Callable[[], Awaitable[int | None]],
+        claim: Callable[[], Awaitable[bool]],
     ) -> None:
         self._board = board
         self._flight = flight
@@ -89,11 +94,14 @@ class Lease:
         self._served = False
         self._broken = False
         self._number = 0
+        self._told_bytes = 0
+        self._news = 0
         self._relaying: asyncio.Task[None] | None = None
         self._keeping = asyncio.get_running_loop().create_task(self._keep(at_once=at_once))
 
     def followed(self) -> None:
         """Somebody in another process waits for the answer."""
+        self._news += 1
         if not self._joined:
             self._joined = True
             self._flight.join()
@@ -130,12 +138,21 @@ class Lease:
         while True:
             if self._relaying is not None:
                 await asyncio.wait({self._relaying})
-            served = self._served or self._broken
-            if await self._board.end(
-                self._key, self._token, served=served, failed=failed or self._broken, lease_ms=self._lease_ms
-            ):
+            told = self._relaying is not None or self._broken
+            failed = failed or (told and not self._served)
+            if await self._ended(served=told, failed=failed):
                 return
             self.followed()
+
+    async def _ended(self, *, served: bool, failed: bool) -> bool:
+        for tries in range(_TRIES):
+            with suppress(TierUnavailableError):
+                return await self._board.end(
+                    self._key, self._token, served=served, failed=failed, lease_ms=self._lease_ms
+                )
+            if tries < _TRIES - 1:
+                await asyncio.sleep(_REST_S)
+        raise TierUnavailableError("end")
 
     async def _keep(self, *, at_once: bool) -> None:
         rest_s = 0.0 if at_once else self._lease_s / _BEATS
@@ -146,25 +163,32 @@ class Lease:
                 await self._renew()
 
     async def _renew(self) -> None:
-        standing = None
+        standing, news = None, self._news
         if self._held:
             standing = await self._board.renew(self._key, self._token, self._lease_ms)
         if standing is None:
             await self._claim_again()
         elif standing.followers:
             self.followed()
+        elif news == self._news:
+            self.left()  # which the last of them may have said to nobody
 
     async def _claim_again(self) -> None:
-        """The lease was lost with its server's memory, or never known to be there."""
+        """The lease was lost with its server's memory, or never known to be there.
+
+        The order of the answer among others stays: it is no newer than its call, whenever that is claimed.
+        """
         self._held = False
-        fence = await self._claim()
-        if fence is None:
+        if not await self._claim() or self._held:
             return
+        self._held = True
+        if self._number == 0 and not self._broken:
+            return  # what is to be told first still will be
         if self._relaying is not None:
             self._relaying.cancel()
             await asyncio.wait({self._relaying})
-        self._held, self._flight.fence = True, fence
-        self._relaying, self._number, self._served = None, 0, False
+        self._relaying, self._number, self._told_bytes = None, 0, 0
+        self._served = self._broken = False
 
     async def _relay(self) -> None:
         """Tell all that has come so far, then what comes."""
@@ -197,6 +221,9 @@ class Lease:
             await self._send(RelayFrame(head=self._head(), end="failed"))
             return
         body = landed.result().body
+        if len(body) > MOST_BYTES:
+            await self._send(RelayFrame(head=self._head(), end="unshared"))
+            return
         starts = range(0, max(1, len(body)), _FRAME_BYTES)
         for start in starts:
             head = self._head() if start == 0 else None
@@ -211,12 +238,12 @@ class Lease:
         cursor = recording.open()
         head: RelayHead | None = self._head()
         time = asyncio.get_running_loop().time
-        told_bytes = 0
         try:
             while True:
                 data = b"".join([event.raw for event in cursor.take(_FRAME_BYTES)])
-                told_bytes += len(data)
                 end: End = "" if not cursor.ended else "whole" if cursor.whole else "failed"
+                if self._told_bytes + len(data) > MOST_BYTES:
+                    data, end = b"", "unshared"
                 if data or end or head is not None:
                     await self._send(RelayFrame(data, head, end))
                     head = None
@@ -225,13 +252,13 @@ class Lease:
                 told_s = time()
                 await cursor.wait(cursor.index)
                 early_s = told_s + BATCH_S - time()
-                if early_s > 0 and not recording.closed and recording.size_bytes - told_bytes < BATCH_BYTES:
+                if early_s > 0 and not recording.closed and recording.size_bytes - self._told_bytes < BATCH_BYTES:
                     await asyncio.sleep(early_s)
         finally:
             cursor.close()
 
     async def _send(self, frame: RelayFrame) -> None:
-        raw = write_frame(frame)
+        raw = write_frame(replace(frame, at=self._told_bytes))
         for tries in range(_TRIES):
             try:
                 standing = await self._board.append(self._key, self._token, self._number, raw, self._lease_ms)
@@ -243,5 +270,7 @@ class Lease:
             # Where the first try's reply was lost, its frame is there all the same.
             if standing is None or standing.frames != self._number + 1:
                 raise TierUnavailableError("lease lost")
+            self._held = True
             self._number += 1
+            self._told_bytes += len(frame.data)
             return
