@@ -29,6 +29,9 @@ from tiered_cache.engine.clock import SYSTEM_CLOCK
 from tiered_cache.errors import TierUnavailableError
 from tiered_cache.tiers.guard import GuardedTier
 
+WAY_S = 0.05
+"""Entries written so long before a lookup count as written since, as on the real board."""
+
 
 class _Flight:
     def __init__(self, claim, fence, began_s):
@@ -95,11 +98,15 @@ class MemoryBoard:
         await self._command("claim")
         shared, now = self.shared, self.shared.now()
         own = shared.flights.get(claim.token)
-        if own is not None and not own.ended and shared.current.get((claim.key, claim.modes[0])) == claim.token:
+        if (
+            own is not None
+            and not own.ended
+            and shared.current.get((claim.key, claim.modes[0])) == claim.token
+        ):
             own.ends_s = now + claim.lease_ms / 1000
             return Led(own.fence)
         written_s = shared.written.get(claim.key)
-        if None not in {written_s, claim.looked_us} and now - written_s <= claim.looked_us / 1e6:
+        if None not in {written_s, claim.looked_us} and now - written_s <= claim.looked_us / 1e6 + WAY_S:
             return Stored()
         for mode in claim.modes:
             flight = shared.flights.get(shared.current.get((claim.key, mode)))
@@ -194,6 +201,8 @@ class MemoryBoard:
             news = await self.queue.get()
             if news is None:
                 raise TierUnavailableError("cut")
+            if isinstance(news, Exception):
+                raise news
             yield news
 
     async def close(self):

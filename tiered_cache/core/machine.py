@@ -87,6 +87,7 @@ TRANSITIONS = MappingProxyType(
         (State.FORWARD, Event.RELEASED): State.FLIGHT,
         (State.FORWARD, Event.FAILED_STALE): State.FALLBACK,
         (State.FORWARD, Event.FAILED): State.FAIL,
+        (State.FOLLOW, Event.STORED): State.LOOKUP,
         (State.FOLLOW, Event.ANSWERED): State.DELIVER,
         (State.FOLLOW, Event.RELEASED): State.FLIGHT,
         (State.FOLLOW, Event.FAILED_STALE): State.FALLBACK,

@@ -28,7 +28,7 @@ def make_flying(
     pump = Pump(judge, flights, ledger, credentials, clock=clock, max_entry_bytes=most_bytes)
     if parts.flight_board is None:
         return Flying(pump)
-    claiming = Claiming(parts.flight_board, clock, parts.fleet_options)
+    claiming = Claiming(parts.flight_board, clock, parts.fleet_options, background)
     fleet = Fleet(
         parts.flight_board,
         claiming,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from tiered_cache.core.claims import Claim, Claimed, Followed, Led, Log, Over, Stored
 from tiered_cache.core.epochs import Standing
-from tiered_cache.core.relay import RelayHead
+from tiered_cache.core.relay import RelayFrame, RelayHead, write_frame
 from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.engine.background import Background
 from tiered_cache.engine.claiming import Boarding, ClaimBoard, Claiming
@@ -103,17 +103,32 @@ class Fleet:
         try:
             if boarding.private and not boarding.retry:
                 return await self._lead(flight, claim, None, at_once=True)  # it waits for nobody
-            claimed = await self._claimed(claim)
+            claimed = await self._claimed(flight, claim)
             return await self._fly(flight, claim, claimed)
         finally:
             self._hearing.unexpect(claim.token)
 
-    async def _claimed(self, claim: Claim) -> Claimed | None:
-        claimed = await self._claiming.claim(claim)
+    async def _claimed(self, flight: Flight, claim: Claim) -> Claimed | None:
+        late = partial(self._hear_late, flight, claim)
+        claimed = await self._claiming.claim(claim, late)
         if isinstance(claimed, Followed) and self._was_purged(claimed):
-            await self._leave(claim.key, claimed.token)
-            claimed = await self._claiming.claim(replace(claim, began_within_us=0, looked_us=None))
+            self._background.try_start(self._leave(claim.key, claimed.token))
+            claimed = await self._claiming.claim(replace(claim, began_within_us=0, looked_us=None), late)
         return claimed
+
+    def _hear_late(self, flight: Flight, claim: Claim, claimed: Claimed) -> None:
+        """Nobody waits for this reply any more: its flight asks for itself, or was given up."""
+        if isinstance(claimed, Followed):
+            self._background.try_start(self._leave(claim.key, claimed.token))
+        elif isinstance(claimed, Led) and flight.token != claim.token:
+            self._background.try_start(self._give_up(claim))
+
+    async def _give_up(self, claim: Claim) -> None:
+        """Tell those who have begun to follow that there is nothing to be followed."""
+        with suppress(TierUnavailableError):
+            failed = write_frame(RelayFrame(end="failed"))
+            await self._board.append(claim.key, claim.token, 0, failed, claim.lease_ms)
+            await self._board.end(claim.key, claim.token, served=True, failed=False, lease_ms=claim.lease_ms)
 
     async def _fly(self, flight: Flight, claim: Claim, claimed: Claimed | None) -> Landing:
         match claimed:
@@ -162,9 +177,13 @@ class Fleet:
     async def _finish(self, lease: Lease, flight: Flight) -> None:
         try:
             key = flight.keyed.key
-            await lease.finish(self._store.settled(key), lambda: self._claiming.sound(key))
+            await lease.finish(partial(self._settled, flight), lambda: self._claiming.sound(key))
         finally:
             self._hearing.led(flight.token)
+
+    async def _settled(self, flight: Flight) -> None:
+        for key in flight.keys:
+            await self._store.settled(key)
 
     async def _follow(self, flight: Flight, own: bytes, followed: Followed) -> Landing:
         key, token = flight.keyed.key, followed.token
@@ -176,7 +195,8 @@ class Fleet:
         try:
             return await self._pump.fly(flight)
         finally:
-            if self._hearing.followed(token, feed) and not feed.ended:
+            self._hearing.followed(token, feed)
+            if not feed.ended:
                 self._background.try_start(self._leave(key, token))
 
     def _relay(self, flight: Flight, followed: Followed, feed: Feed) -> None:
@@ -217,5 +237,8 @@ class Fleet:
             raise TierUnavailableError("timeout") from error
 
     async def _leave(self, key: CacheKey, token: bytes) -> None:
-        with suppress(TierUnavailableError):
-            await self._board.leave(key, token)
+        """Follow no longer, unless somebody here does, or is about to."""
+        await self._claiming.settled(key)
+        if not self._hearing.follows(token):
+            with suppress(TierUnavailableError):
+                await self._board.leave(key, token)

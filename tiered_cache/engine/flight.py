@@ -192,6 +192,11 @@ class Flight:
         return scope
 
     @property
+    def given_up(self) -> bool:
+        """Whether it is being cancelled: nobody may join any more."""
+        return self._life is Life.CANCELLED
+
+    @property
     def runs(self) -> bool:
         """Whether it is a running stream that others may read."""
         return self.streaming and not self.released and not self.landed.done()

@@ -8,6 +8,9 @@ from tiered_cache.engine.flight import Flight, Landing, Place
 from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.underway import Lookup
 
+_LOSSES = 1
+"""How often contact with another process may be lost before this one asks for itself."""
+
 
 class Flying:
     """Makes flights fly.
@@ -36,13 +39,15 @@ class Flying:
         """The origin call that `lookup` leads."""
         terms = lookup.terms
         if self._fleet is None or lookup.gave_up:
+            flight.ordered = self._fleet is not None
             flight.place(Place.HERE)
             return self._pump.fly(flight)
         boarding = Boarding(
             names=lookup.joinable,
             own_leader=terms.own_leader,
-            began_after_s=lookup.began_s if terms.reload else None,
-            looked_s=None if terms.reload else lookup.looked_s,
+            began_after_s=lookup.began_s if lookup.request.ask.no_cache else None,
+            looked_s=None if terms.reload or lookup.told_stored else lookup.looked_s,
+            hears=lookup.losses <= _LOSSES,
             private=lookup.alone or terms.unstored is not None,
             retry=lookup.request.ask.retry,
         )

@@ -99,15 +99,26 @@ class Hearing:
         if self._claiming[claimed].unheard != self._unheard:
             feed.resume()
 
-    def followed(self, token: bytes, feed: Feed) -> bool:
-        """This feed has ended; whether it was the last one of its flight."""
+    def followed(self, token: bytes, feed: Feed) -> None:
+        """This feed has ended."""
         feeds = self._feeds[token]
         feeds.remove(feed)
         if not feeds:
             del self._feeds[token]
-        return not feeds
+
+    def follows(self, token: bytes) -> bool:
+        """Whether this flight is followed here."""
+        return token in self._feeds
 
     async def _listen(self) -> None:
+        """Whatever ends it: nothing is heard from then on."""
+        try:
+            await self._listen_on()
+        finally:
+            self.subscribed = False
+            self._each_feed(Feed.lose)
+
+    async def _listen_on(self) -> None:
         """Over one connection after the other."""
         rest_s = 0.0
         while True:
@@ -128,6 +139,7 @@ class Hearing:
     def _hears(self) -> None:
         """From here on nothing is missed; what was missed before can be read."""
         self.subscribed = True
+        self._unheard += 1
         self._first.set()
         self._each_feed(Feed.resume)
 

@@ -114,15 +114,15 @@ class Lease:
             self._joined = False
             self._flight.leave()
 
-    async def finish(self, settled: Awaitable[None], reachable: Callable[[], bool]) -> None:
-        """Give the lease back once the flight has ended and what it stored is there, which `settled` says.
+    async def finish(self, settled: Callable[[], Awaitable[None]], reachable: Callable[[], bool]) -> None:
+        """Give the lease back once the flight has ended and what it stored is there, which `settled` awaits.
 
         One that may be held, as the reply to its claim was lost, is given back where Redis is `reachable`.
         """
         flight = self._flight
         try:
             await asyncio.wait({flight.landed})
-            await settled
+            await settled()
             failed = not flight.landed.cancelled() and flight.landed.exception() is not None
             if self._held or reachable():
                 await self._give_back(failed=failed)
@@ -252,7 +252,11 @@ class Lease:
                 told_s = time()
                 await cursor.wait(cursor.index)
                 early_s = told_s + BATCH_S - time()
-                if early_s > 0 and not recording.closed and recording.size_bytes - self._told_bytes < BATCH_BYTES:
+                if (
+                    early_s > 0
+                    and not recording.closed
+                    and recording.size_bytes - self._told_bytes < BATCH_BYTES
+                ):
                     await asyncio.sleep(early_s)
         finally:
             cursor.close()

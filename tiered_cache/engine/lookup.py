@@ -144,9 +144,9 @@ class Driver:
         if lookup.gave_up or (lookup.alone and not lookup.request.ask.retry):
             return Event.LEADS
         flight = self._flights.find(lookup.joinable, lookup.terms.after)
-        if flight is None or not _may_follow(lookup, flight) or self._was_purged(flight):
+        if flight is None or flight.given_up or not _may_follow(lookup, flight) or self._was_purged(flight):
             return Event.LEADS
-        if lookup.terms.reload and not _is_newer(flight, lookup):
+        if lookup.request.ask.no_cache and not _is_newer(flight, lookup):
             return Event.LEADS
         lookup.enter(flight, led=False)
         self._ledger.count("follower", _mode(flight))
@@ -220,12 +220,17 @@ class Driver:
             if not stays:
                 lookup.leave()
         if not stays:
-            lookup.releases += 1
-            lookup.flight = None
-            return Event.STORED
+            return self._look_again(lookup)
         lookup.led = flight.placed.result() is Place.HERE
         self._ledger.count("leader" if lookup.led else "follower", _mode(flight))
         return Event.CLAIMED if lookup.led else Event.JOINS
+
+    @staticmethod
+    def _look_again(lookup: Lookup) -> Event:
+        """What is there by now may do; if it does not, no other process need say again that it is there."""
+        lookup.told_stored = True
+        lookup.flight = None
+        return Event.STORED
 
     async def _forward(self, lookup: Lookup) -> Event:
         flight = lookup.flight
@@ -265,6 +270,8 @@ class Driver:
         finally:
             if not stays:
                 lookup.leave()
+        if flight.placed.result() is Place.STORED:
+            return self._look_again(lookup)
         return self._start_anew(lookup) if flight.released else self._shared(lookup, flight, event)
 
     async def resume(self, lookup: Lookup) -> State:
@@ -305,7 +312,10 @@ class Driver:
         return self._weigh_failure(lookup)
 
     def _start_anew(self, lookup: Lookup) -> Event:
-        lookup.releases += 1
+        if lookup.flight is not None and lookup.flight.lost:
+            lookup.losses += 1
+        else:
+            lookup.releases += 1
         lookup.flight = lookup.landing = None
         lookup.failure, lookup.origin_failed = None, False
         return Event.RELEASED

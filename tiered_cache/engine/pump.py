@@ -108,12 +108,13 @@ class Pump:
         flight.counts_tokens = False
         return await self._ask_once(flight, request)
 
-    @staticmethod
-    async def _ask_leader(flight: Flight) -> Response:
+    async def _ask_leader(self, flight: Flight) -> Response:
         """The answer to another process' call, with its edits and under its credential."""
         flight.asking = True
         response = await flight.origin(flight.request)
         flight.asking = False
+        if flight.credential == flight.scope.credential:
+            self._credentials.note(flight.scope, response.status, self._clock.monotonic())
         return response
 
     async def _ask_once(self, flight: Flight, request: Request) -> Response:

@@ -25,6 +25,9 @@ class Lookup:
         rendering: a follower's answer.
         fwd: why the origin is asked, where that is not to be told from the rest.
         alone: equal calls do not wait for it, nor it for them.
+        releases: how often it was sent back to start.
+        losses: how often contact was lost with the process whose call it followed.
+        told_stored: it has looked again since another process said that the answer is stored.
         gave_up: it has been sent back so often that it waits for nobody.
         root: token of the flight that failed, where this call takes over.
         began_s, looked_s: when it came, and when the lower tiers were last looked into for it (monotonic).
@@ -51,6 +54,8 @@ class Lookup:
         self.fwd: Fwd | None = None
         self.generation = 0
         self.releases = 0
+        self.losses = 0
+        self.told_stored = False
         self.alone = False
         self.gave_up = False
         self.root = b""
