@@ -35,6 +35,10 @@ class Call(Struct, frozen=True):
 class Load:
     """Callers that ask until they are stopped.
 
+    Attributes:
+        calls: what they saw.
+        errors: what those said that failed.
+
     Args:
         stack: whose gateways they ask, at random.
         name: of the scenario: its questions are its own.
@@ -43,6 +47,7 @@ class Load:
 
     def __init__(self, stack: Stack, name: str, scenario: Scenario) -> None:
         self.calls: list[Call] = []
+        self.errors: list[str] = []
         self._name = name
         self._words, self._streams = scenario.words, scenario.streams
         self._stopped = False
@@ -108,8 +113,9 @@ class Load:
         try:
             text = await (_streamed if stream else _whole)(client, body)
             wrong = not is_answer_to(text, body)
-        except OpenAIError:
+        except OpenAIError as error:
             failed = True
+            self.errors.append(f"{'stream' if stream else 'whole'}: {error!r} from {error.__cause__!r}")
         self.calls.append(Call(began_s, time.monotonic() - began_s, failed, wrong))
 
 

@@ -24,6 +24,7 @@ from benchmarks.micro import timing
 RECOVERS_WITHIN_S = 2.0
 LEAST_CALLS = 5
 """In each part; with fewer it lasts longer."""
+_ERRORS = 5
 _PATIENCE_S = 30.0
 _LOOKS_EVERY_S = 0.1
 
@@ -62,6 +63,7 @@ class Row(Struct, frozen=True):
 
     Attributes:
         held_s: how long the fault lasted.
+        errors: what the first of the failed calls said.
         faults: of L2, that the gateways counted, by reason.
         full_service_s: until each gateway found in L2 what the other wrote after the fault had ended.
     """
@@ -77,6 +79,7 @@ class Row(Struct, frozen=True):
     after: Latency
     faults: dict[str, int]
     full_service_s: float
+    errors: tuple[str, ...] = ()
 
 
 class Chaos(Struct, frozen=True):
@@ -121,6 +124,7 @@ async def suffer(whole: Stack, name: str, lengths: Lengths) -> Row:
         held_s=round(held_s, 1),
         calls=len(load.calls),
         failed=sum(call.failed for call in load.calls),
+        errors=tuple(load.errors[:_ERRORS]),
         wrong=sum(call.wrong for call in load.calls),
         before=parts[0],
         during=parts[1],
@@ -197,7 +201,7 @@ def unmet(row: Row) -> list[str]:
     """What this row promised and did not keep."""
     bites = SCENARIOS[row.scenario].bites
     promises = {
-        "calls failed": row.failed == 0,
+        f"calls failed: {'; '.join(row.errors)}": row.failed == 0,
         "wrong answers": row.wrong == 0,
         "L2 was not back in time": row.full_service_s <= RECOVERS_WITHIN_S,
         "no fault was noticed": not bites or any(row.faults.get(reason, 0) for reason in bites),

@@ -296,3 +296,28 @@ def test_who_is_answered_in_the_turn_in_which_its_time_ends_has_its_answer():
             return await answer
 
     assert run_virtual(main()) == "answer"
+
+
+def test_who_leaves_in_a_former_loop_disturbs_nobody():
+    deadlines = Deadlines()
+
+    async def entered(loop_of_another):
+        with deadlines.within(0.5):
+            loop_of_another()
+            await asyncio.sleep(0.1)
+
+    async def main():
+        return (await held(deadlines.within(0.05), 9.0))[0]
+
+    def another():
+        asyncio.events._set_running_loop(None)
+        try:
+            assert run_virtual(main()) == "timeout"
+        finally:
+            asyncio.events._set_running_loop(loop)
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(entered(another))
+    finally:
+        loop.close()
