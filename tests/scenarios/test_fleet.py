@@ -399,3 +399,20 @@ async def test_a_sample_does_not_wait_for_its_claim():
         seen = await asyncio.wait_for(one.ask(body(temperature=1), origin), 1)
 
     assert seen.status == 200
+
+
+async def test_a_process_does_not_follow_itself_from_afar():
+    """A caller that may not join its own process' flight asks alone, and does not wait for it on Redis."""
+    gate = asyncio.Event()
+    refusal = Response(400, (JSON,), b'{"error":{"message":"stream_options is not supported"}}')
+    origin = Origin(refusal, Stream(events("a b", usage=False), gate=gate), answer("own"))
+    async with fleet(1) as (one,):
+        streaming = asyncio.create_task(one.ask(body(stream=True), origin))
+        await settle()
+        own = await asyncio.wait_for(one.ask(body(), origin), 1)
+        gate.set()
+        await streaming
+        followed = one.counted("fleet", "followed")
+
+    assert own.text == "own"
+    assert followed == 0

@@ -114,6 +114,10 @@ class Fleet:
         if isinstance(claimed, Followed) and self._was_purged(claimed):
             self._background.try_start(self._leave(claim.key, claimed.token))
             claimed = await self._claiming.claim(replace(claim, began_within_us=0, looked_us=None), late)
+        if isinstance(claimed, Followed) and self._hearing.leads(claimed.token):
+            # Its caller may not join that flight here, so it need not from afar.
+            self._background.try_start(self._leave(claim.key, claimed.token))
+            return None
         return claimed
 
     def _hear_late(self, flight: Flight, claim: Claim, claimed: Claimed) -> None:

@@ -83,6 +83,10 @@ class Hearing:
         if expected is not None and expected.followed:
             lease.followed()
 
+    def leads(self, token: bytes) -> bool:
+        """Whether this flight is led here."""
+        return token in self._leases
+
     def led(self, token: bytes) -> None:
         """The lease of this token has ended."""
         self._leases.pop(token, None)
