@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from redis.asyncio import Redis
 
-from tests.scenarios.world import EVENTS, JSON, KEY, Origin, Seen, Stream, answer, body, events
-from tiered_cache import Cache, CacheConfig, PurgeOrder, RedisConfig, Response, Selector
+from tests.scenarios.world import EVENTS, JSON, KEY, OTHER_KEY, Origin, Seen, Stream, answer, body, events
+from tiered_cache import Cache, CacheConfig, DiskConfig, PurgeOrder, RedisConfig, Response, Selector
 from tiered_cache.core.epochs import Epoch
 from tiered_cache.simulation.valkey import EmbeddedValkey
 from tiered_cache.testing import TcpProxy
@@ -20,26 +24,54 @@ HEARTBEAT_S = 0.05
 HEARD_WITHIN_S = 5.0
 """A heartbeat and some milliseconds would do; a loaded machine is no defect, and the benchmark has the figure."""
 
-TEXTS = {"ash": ("m/one", "red"), "birch": ("m/two", "red"), "cedar": ("m/one", "blue")}
-"""Each text with its model and its tag."""
+UNCONFIRMED_S = 60.0
 
-WHATS = ("everything", "m/one", "m/two", "red", "blue", *TEXTS)
+CALLS = {
+    "ash": ("ash", "m/one", "red", KEY),
+    "birch": ("birch", "m/two", "red", KEY),
+    "cedar": ("cedar", "m/one", "blue", KEY),
+    "other": ("ash", "m/one", "red", OTHER_KEY),
+}
+"""Each call by its name: what it says, its model, its tag and whose it is. The last is the first of another tenant."""
+
+THEIRS = {"all of the other": None, "red of the other": "red"}
+"""Purges inside the other tenant, with their tag."""
+
+WHATS = ("everything", "m/one", "m/two", "red", "blue", *THEIRS, *CALLS)
 
 nodes = st.sampled_from(NODES)
-texts = st.sampled_from(tuple(TEXTS))
+names = st.sampled_from(tuple(CALLS))
 whats = st.sampled_from(WHATS)
 losses = st.sampled_from(["evicted", "flushed", "restarted", "behind"])
 
 
 def reached(what):
-    return [text for text, marks in TEXTS.items() if what in ("everything", text, *marks)]
+    if what in THEIRS:
+        return ["other"]
+    return [name for name, (_, *marks, _) in CALLS.items() if what in ("everything", name, *marks)]
+
+
+class Ahead:
+    """The system's clocks, so much later: lifetimes end when the model says so, deadlines when they do."""
+
+    def __init__(self):
+        self.ahead_s = 0.0
+
+    def monotonic(self):
+        return time.monotonic() + self.ahead_s
+
+    def wall(self):
+        return time.time() + self.ahead_s
+
+    async def sleep(self, seconds):
+        await asyncio.sleep(seconds)
 
 
 class Begun:
     """A stream that has begun and not ended."""
 
-    def __init__(self, text, version):
-        self.text = text
+    def __init__(self, name, version):
+        self.name = name
         self.version = version
         self.gate = asyncio.Event()
         self.task = None
@@ -51,12 +83,17 @@ class Node:
     `floors` are what it must obey: what was purged here, and what was purged elsewhere as soon as it is heard.
     """
 
-    def __init__(self, proxy, cache):
+    def __init__(self, proxy, config, clock):
         self.proxy = proxy
-        self.cache = cache
+        self.config = config
+        self.clock = clock
         self.cut_off = False
-        self.floors = dict.fromkeys(TEXTS, 0)
         self.begun: list[Begun] = []
+        self.stack = contextlib.AsyncExitStack()
+
+    async def open(self):
+        self.floors = dict.fromkeys(CALLS, 0)
+        self.cache = await self.stack.enter_async_context(Cache.open(self.config, clock=self.clock))
 
     @property
     def view(self):
@@ -66,9 +103,9 @@ class Node:
     def backplane(self):
         return self.cache._store.coherence._keeper
 
-    def request(self, text, **fields):
-        model, tag = TEXTS[text]
-        lines = (KEY, JSON, (b"x-tiered-cache-tags", tag.encode()))
+    def request(self, name, **fields):
+        text, model, tag, key = CALLS[name]
+        lines = (key, JSON, (b"x-tiered-cache-tags", tag.encode()))
         return self.cache.request("chat/completions", body(text, model=model, **fields), headers=lines)
 
 
@@ -80,32 +117,40 @@ class Purges(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.server = EmbeddedValkey().start()
         self.version = 0
-        self.told = dict.fromkeys(TEXTS, 0)
+        self.told = dict.fromkeys(CALLS, 0)
         self.old_log = None
         self.old_told = self.told
+        self.clock = Ahead()
+        self.directory = Path(tempfile.mkdtemp())
         self.stack = contextlib.AsyncExitStack()
         self.runner.run(self._open())
 
     async def _open(self):
         self.client = Redis.from_url(self.server.url, driver_info=None)
-        self.nodes = [await self._node() for _ in NODES]
+        self.nodes = [await self._node(at) for at in NODES]
         await self._heard()
 
-    async def _node(self):
+    async def _node(self, at):
+        """The first node has a disk as well."""
         proxy = await self.stack.enter_async_context(TcpProxy(self.server.url.removeprefix("unix://")))
         redis = RedisConfig(
             url=f"redis://{proxy.host}:{proxy.port}",
             read_deadline_s=0.2,
             write_deadline_s=0.2,
             heartbeat_s=HEARTBEAT_S,
+            unconfirmed_s=UNCONFIRMED_S,
         )
-        config = CacheConfig(secret="a secret for these tests", redis=redis)
-        return Node(proxy, await self.stack.enter_async_context(Cache.open(config)))
+        disk = None if at else DiskConfig(directory=str(self.directory / "disk"), read_deadline_s=5.0)
+        config = CacheConfig(secret="a secret for these tests", redis=redis, disk=disk)
+        node = Node(proxy, config, self.clock)
+        await node.open()
+        return node
 
     def teardown(self):
         self.runner.run(self._close())
         self.runner.close()
         self.server.stop()
+        shutil.rmtree(self.directory)
 
     async def _close(self):
         for node in self.nodes:
@@ -113,62 +158,64 @@ class Purges(RuleBasedStateMachine):
             for each in node.begun:
                 each.gate.set()
         await asyncio.gather(*(each.task for node in self.nodes for each in node.begun))
+        for node in self.nodes:
+            await node.stack.aclose()
         await self.stack.aclose()
         await self.client.aclose()
 
     # What callers do.
 
-    @rule(at=nodes, text=texts)
-    def ask(self, at, text):
-        """A hit, a promotion or a fill; the answer is that text's, and no older than this node must obey."""
-        self.runner.run(self._ask(self.nodes[at], text))
+    @rule(at=nodes, name=names)
+    def ask(self, at, name):
+        """A hit, a promotion or a fill; the answer is that call's, and no older than this node must obey."""
+        self.runner.run(self._ask(self.nodes[at], name))
 
-    @rule(text=texts)
-    def ask_everywhere(self, text):
+    @rule(name=names)
+    def ask_everywhere(self, name):
         for node in self.nodes:
-            self.runner.run(self._ask(node, text))
+            self.runner.run(self._ask(node, name))
 
-    def joins(self, node, text):
+    def joins(self, node, name):
         """Whether a call at this node may follow a stream that waits, here or at another node."""
         waiting = (each for node in self.nodes for each in node.begun)
-        return any(each.text == text and each.version >= node.floors[text] for each in waiting)
+        return any(each.name == name and each.version >= node.floors[name] for each in waiting)
 
-    async def _ask(self, node, text):
-        if self.joins(node, text):
+    async def _ask(self, node, name):
+        if self.joins(node, name):
             return
-        floor = node.floors[text]
-        origin = Origin(answer(f"{text}-{self.version}"))
-        seen = await Seen.of(await node.cache.serve(node.request(text), origin))
-        self._judge(seen.text, text, floor)
+        floor = node.floors[name]
+        origin = Origin(answer(f"{name}-{self.version}"))
+        seen = await Seen.of(await node.cache.serve(node.request(name), origin))
+        self._judge(seen.text, name, floor)
 
-    def _judge(self, said, text, floor):
-        assert re.fullmatch(rf"{text}-\d+", said), f"{said!r} answers {text!r}"
+    def _judge(self, said, name, floor):
+        assert re.fullmatch(rf"{name}-\d+", said), f"{said!r} answers {name!r}"
         assert floor <= int(said.split("-")[1]) <= self.version, f"{said!r} was purged: {floor} is the oldest"
 
-    @rule(at=nodes, text=texts)
-    def begin(self, at, text):
+    @rule(at=nodes, name=names)
+    def begin(self, at, name):
         """A stream that waits before its first word, unless there is something to be had at once."""
-        self.runner.run(self._begin(self.nodes[at], text))
+        self.runner.run(self._begin(self.nodes[at], name))
 
-    async def _begin(self, node, text):
-        if self.joins(node, text):
+    async def _begin(self, node, name):
+        if self.joins(node, name):
             return
-        begun, floor = Begun(text, self.version), node.floors[text]
+        begun, floor = Begun(name, self.version), node.floors[name]
         asked = asyncio.Event()
 
         async def origin(_request):
             asked.set()
-            return Response(200, (EVENTS,), Stream(events(f"{text}-{begun.version}"), gate=begun.gate))
+            return Response(200, (EVENTS,), Stream(events(f"{name}-{begun.version}"), gate=begun.gate))
 
         async def whole():
-            return await Seen.of(await node.cache.serve(node.request(text, stream=True), origin))
+            return await Seen.of(await node.cache.serve(node.request(name, stream=True), origin))
 
         begun.task = asyncio.create_task(whole())
         waiting = asyncio.create_task(asked.wait())
         await asyncio.wait({begun.task, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if begun.task.done():
-            self._judge((await begun.task).text, text, floor)
+            self._judge((await begun.task).text, name, floor)
         else:
             node.begun.append(begun)
 
@@ -180,7 +227,7 @@ class Purges(RuleBasedStateMachine):
 
     async def _end(self, begun):
         begun.gate.set()
-        assert (await begun.task).text == f"{begun.text}-{begun.version}"
+        assert (await begun.task).text == f"{begun.name}-{begun.version}"
 
     @rule(at=nodes)
     def forget(self, at):
@@ -190,6 +237,21 @@ class Purges(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 0.01, 2.5 * HEARTBEAT_S]))
     def wait(self, seconds):
         self.runner.run(asyncio.sleep(seconds))
+
+    @rule(seconds=st.sampled_from([2 * UNCONFIRMED_S, 10 * 86_400.0]))
+    def grow_old(self, seconds):
+        """Lifetimes end. Who is cut off has used what it knew for as long as it may."""
+        self.runner.run(self._grow_old(seconds))
+
+    async def _grow_old(self, seconds):
+        alone = [node for node in self.nodes if node.cut_off]
+        async with asyncio.timeout(HEARD_WITHIN_S):
+            while any(node.cache.memory.generation >= 0 for node in alone):  # noqa: ASYNC110  # it tells nobody
+                await asyncio.sleep(0.002)
+        self.clock.ahead_s += seconds
+        for node in alone:
+            for name in CALLS:
+                node.floors[name] = max(node.floors[name], self.told[name])
 
     # What operators do.
 
@@ -201,15 +263,17 @@ class Purges(RuleBasedStateMachine):
     async def _purge(self, node, what, order):
         self.version += 1
         record = await node.cache.purge(self._selected(node, what), order)
-        for text in reached(what):
-            node.floors[text] = self.version
-            await self._ask(node, text)
+        for name in reached(what):
+            node.floors[name] = self.version
+            await self._ask(node, name)
         if record.complete:
             await self._heard()
 
     def _selected(self, node, what):
-        if what in TEXTS:
+        if what in CALLS:
             return node.request(what)
+        if what in THEIRS:
+            return Selector(tag=THEIRS[what], tenant=node.request("other").scope.tenant)
         if what == "everything":
             return Selector(everything=True)
         return Selector(model=what) if "/" in what else Selector(tag=what)
@@ -236,6 +300,22 @@ class Purges(RuleBasedStateMachine):
         await node.proxy.start()
         await self._heard()
 
+    @rule(at=nodes, empty=st.booleans())
+    def restart(self, at, empty):
+        """A node ends, its streams with it, and begins anew with what is on its disk, if that is kept."""
+        self.runner.run(self._restart(self.nodes[at], empty))
+
+    async def _restart(self, node, empty):
+        for each in node.begun:
+            each.gate.set()
+        await asyncio.gather(*(each.task for each in node.begun))
+        node.begun.clear()
+        await node.stack.aclose()
+        if empty and node.config.disk is not None:
+            shutil.rmtree(self.directory / "disk")
+        await node.open()
+        await self._heard()
+
     @rule()
     def copy(self):
         """A replica is as far as this, and lags from here on."""
@@ -247,6 +327,18 @@ class Purges(RuleBasedStateMachine):
     @rule(how=losses)
     def lose(self, how):
         self.runner.run(self._lose(how))
+
+    @rule(at=nodes, what=whats)
+    def fail_over(self, at, what):
+        """To a replica without a purge that this node has not heard of; the others, who have, are cut off."""
+        one, two = (number for number in NODES if number != at)
+        self.copy()
+        self.cut_off(at, hangs=False)
+        self.purge(one, what, soft=False)
+        self.cut_off(one, hangs=False)
+        self.cut_off(two, hangs=False)
+        self.lose("behind")
+        self.heal(at)
 
     async def _lose(self, how):
         match how:
@@ -274,11 +366,11 @@ class Purges(RuleBasedStateMachine):
             while not all([await self._is_true(node) for node in there]):  # noqa: ASYNC110  # it tells nobody
                 await asyncio.sleep(0.002)
         told = {}
-        for text in TEXTS:
+        for name in CALLS:
             # What a node that is there had kept to itself it has told by now.
-            told[text] = max([self.told[text], *(node.floors[text] for node in there)])
+            told[name] = max([self.told[name], *(node.floors[name] for node in there)])
             for node in there:
-                node.floors[text] = told[text]
+                node.floors[name] = told[name]
         self.told = told
 
     async def _is_true(self, node):

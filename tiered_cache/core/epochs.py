@@ -168,11 +168,9 @@ class PurgeLog:
         return bytes(self._tokens)
 
     def holds(self, epoch: Epoch) -> bool:
-        """Whether this log came by that epoch; not if that was too long ago to be remembered."""
-        return (
-            epoch.incarnation == self.epoch.incarnation
-            and self.floor <= epoch.counter <= self.epoch.counter
-            and self.token(epoch.counter) == epoch.token
+        """Whether this log came by that epoch, as far as it remembers."""
+        return epoch.incarnation == self.epoch.incarnation and (
+            epoch.counter < self.floor or self.token(epoch.counter) == epoch.token
         )
 
     def has(self, purge: Purge) -> bool:

@@ -144,8 +144,10 @@ class Backplane:
                 if self._failures > 1:
                     self._view.doubt()
             self._first.set()
+            # Twice as often while it fails, so that a heartbeat after it is back includes the look itself.
+            rest_s = self._heartbeat_s / 2 if self._failures else self._heartbeat_s
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), self._heartbeat_s)
+                await asyncio.wait_for(self._look.wait(), rest_s)
 
     async def _settle_pending(self) -> None:
         while self._pending:

@@ -62,7 +62,7 @@ c, b, past = tonumber(c), tonumber(b), past or ''
 local sound = i and c and b
   and #(redis.call('HGET', key, block(c)) or '') == (c % {LINES_OF_A_BLOCK} + 1) * {TOKEN_BYTES}
 if sound and known == i then
-  sound = b <= number and number <= c and line(number) == token
+  sound = number <= c and line(number) == token
 elseif sound and known ~= '' then
   sound = string.find(past, known, 1, true)
 end
@@ -88,9 +88,6 @@ _PURGE = Script(
     _OPENED
     + f"""
 local function raise(floor)
-  for n = math.floor(b / {LINES_OF_A_BLOCK}), math.floor(floor / {LINES_OF_A_BLOCK}) - 1 do
-    redis.call('HDEL', key, 't' .. n)
-  end
   b = math.max(b, floor)
   redis.call('HSET', key, 'b', b)
 end
@@ -98,7 +95,11 @@ local before = line(c)
 c = c + 1
 redis.call('HSET', key, 'c', c, block(c), (redis.call('HGET', key, block(c)) or '') .. ARGV[6])
 for n = 9, #ARGV do redis.call('HSET', key, ARGV[n], c) end
-if c % {LINES_OF_A_BLOCK} == 0 then raise(math.max(0, c - tonumber(ARGV[8]))) end
+local kept = c - tonumber(ARGV[8])
+if kept > 0 and kept % {LINES_OF_A_BLOCK} == 0 then
+  redis.call('HDEL', key, block(kept - 1))
+  raise(kept)
+end
 if redis.call('HLEN', key) > tonumber(ARGV[7]) then
   local all, marks = redis.call('HGETALL', key), {{}}
   for n = 1, #all, 2 do
