@@ -90,7 +90,8 @@ class TcpProxy:
     async def reset(self) -> None:
         """Break every connection now by a TCP reset, as a firewall or a crashed host does."""
         for client in self._clients:
-            client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            with suppress(OSError):  # it is closed already
+                client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             client.transport.abort()
         await self.cut()
 
