@@ -111,3 +111,27 @@ def test_live_benchmark_runs_and_reaches_what_does_not_depend_on_the_machine(tmp
     figures = json.loads((tmp_path / "live.json").read_text())["figures"]
     assert {value for name, value in figures.items() if name.startswith("upstream calls")} == {1}
     assert {value for name, value in figures.items() if "flights" in name} == {0}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_fleet_benchmark_runs_and_counts_what_does_not_depend_on_the_machine(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fleet.run", "--quick", "--out", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+    assert (tmp_path / "fleet.json").exists(), done.stderr
+    written = json.loads((tmp_path / "fleet.json").read_text())
+    counted = {
+        each["name"]: (each["value"], each["exactly"]) for each in written["figures"] if each["exactly"]
+    }
+    assert len(counted) == 10
+    assert [name for name, (value, exactly) in counted.items() if value != exactly] == []
+    commands = [each for each in written["figures"] if each["name"].startswith("Redis commands")]
+    assert [each["name"] for each in commands if each["value"] > each["most"]] == []
+    assert len(commands) == 2
