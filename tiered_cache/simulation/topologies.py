@@ -154,8 +154,10 @@ class EmbeddedSentinel(_Servers):
 
     def __init__(self, *, down_after_ms: int = 300) -> None:
         super().__init__()
-        primary = EmbeddedValkey(port=0)
-        replica = EmbeddedValkey(port=0, arguments=["--repl-diskless-sync-delay", "0"])
+        # Either may be the one that is copied from; it would wait five seconds for further replicas.
+        primary, replica = (
+            EmbeddedValkey(port=0, arguments=["--repl-diskless-sync-delay", "0"]) for _ in range(2)
+        )
         self.servers = [primary, replica]
         self.sentinel: EmbeddedValkey = _Sentinel(primary, down_after_ms)
 
