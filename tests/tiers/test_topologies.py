@@ -449,7 +449,7 @@ async def test_making_a_tier_takes_no_time_wherever_it_points(url):
         tier = redis_tier(url)
         took_s.append(time.perf_counter() - began_s)
         await tier.close()
-    assert min(took_s) < 0.05
+    assert min(took_s) < 0.5  # of which reading certificates takes a tenth
 
 
 async def test_a_server_that_comes_later_is_used_when_it_is_there(own_valkey, prefix):
