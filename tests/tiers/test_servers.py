@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiers.fleet_contract import FleetContract
 from tests.tiers.flight_contract import FlightContract
 from tests.tiers.redis_contract import RedisContract, redis_tier
 from tests.tiers.test_redis import KEY
@@ -56,6 +57,14 @@ class TestFlightsOnThisServer(FlightContract):
 
 
 class TestFlightsInRespThree(FlightContract):
+    protocol = 3
+
+
+class TestFleetOnThisServer(FleetContract):
+    pass
+
+
+class TestFleetInRespThree(FleetContract):
     protocol = 3
 
 
