@@ -93,6 +93,7 @@ def test_a_short_demonstration_adds_up_and_leaves_nothing(tmp_path):
     assert (report["calls"], report["failed"], report["wrong"]) == (60, 0, 0)
     assert report["shared_tier"]
     assert report["stampede"]["origin_calls"] == 1
+    assert report["joined"] == {"callers": 5, "nodes": 2, "origin_calls": 1, "texts": 1}
     assert len(report["checks"]) == 4
     assert all(check["agrees"] for check in report["checks"])
     assert 0 < report["hit_ratio"] <= report["best_hit_ratio"]
@@ -102,7 +103,9 @@ def test_a_short_demonstration_adds_up_and_leaves_nothing(tmp_path):
         "hit; detail=L2",
         "hit; detail=L1",
         "1 call reached the origin",
-        "all read the same text",
+        "Five clients, at both nodes, join one generation",
+        "     1 generation was paid; 5 clients at both nodes read the same text",
+        "while it was written: 1 generation was paid; 5 clients at both nodes read the same text",
         "Where to look next",
     ):
         assert words in output
@@ -163,6 +166,7 @@ def test_without_valkey_it_says_so_and_runs_on_memory_and_disk(tmp_path, monkeyp
     assert "tiered-cache[embedded]" in shown.err
     report = json.loads(shown.out)
     assert not report["shared_tier"]
+    assert report["joined"]["nodes"] == 1
     assert all(check["agrees"] for check in report["checks"])
     assert list(tmp_path.iterdir()) == []
 

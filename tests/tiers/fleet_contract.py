@@ -65,7 +65,7 @@ def ask(cache, origin, text, **fields):
 async def followed(cache, calls=1):
     """Wait until so many calls of this process follow one of the other's."""
     async with asyncio.timeout(SOUND_WITHIN_S):
-        while cache.ledger.counts["fleet", "followed"] < calls:
+        while cache.ledger.counts["fleet", "followed"] < calls:  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.002)
 
 

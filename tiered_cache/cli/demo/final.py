@@ -5,7 +5,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tiered_cache.cli.demo.report import Group, Report
+from tiered_cache.cli.demo.report import Group, Joined, Report
 
 NAMES = {
     "L1": "L1 hit",
@@ -66,6 +66,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def paid_once(found: Joined) -> tuple[tuple[str, str], str]:
+    """What a generation that several read while it was written has cost, and where they read it."""
+    calls = found.origin_calls
+    paid = "1 generation was paid" if calls == 1 else f"{calls} generations were paid"
+    where = "at both nodes" if found.nodes > 1 else "at one node"
+    alike = "read the same text" if found.texts == 1 else f"read {found.texts} texts"
+    readers = counted(found.callers, "client")
+    return (paid, "bold green" if calls == 1 else "bold yellow"), f"; {readers} {where} {alike}"
+
+
 def _answers(report: Report) -> Table:
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("answered from")
@@ -99,6 +109,7 @@ def _sentences(report: Report) -> list[Text]:
             (f"{report.saved_s:,.0f} s", "bold green"),
             " of waiting",
         ),
+        Text.assemble("while it was written: ", *paid_once(report.joined)),
         Text(f"Durations are what callers of the SDK saw, {retried} left out that it had to retry.", "dim"),
         Text(f"Workload: {report.workload}.", "dim"),
         Text("Other traffic has other figures: of a public trace of real chat 1% repeats.", "dim"),

@@ -9,7 +9,7 @@ from typing import Any
 from tiered_cache.cli.demo.books import Books, checks, read_books
 from tiered_cache.cli.demo.callers import Callers, Seen
 from tiered_cache.cli.demo.options import Options
-from tiered_cache.cli.demo.report import Facts, Money, Report, Stampede, report
+from tiered_cache.cli.demo.report import Crowds, Facts, Joined, Money, Report, Stampede, report
 from tiered_cache.cli.demo.scenes import JOIN_EVERY_S, Line, Traffic, every, joiners, one_question, stampede
 from tiered_cache.cli.demo.screen import Asked, Screen
 from tiered_cache.cli.demo.stage import Stage
@@ -43,8 +43,7 @@ class Play:
             with self._screen.waiting("opening connections"):
                 await callers.warm_up()
             await self._one_question(callers)
-            crowd = await self._stampede(callers)
-            await self._join(callers)
+            crowds = Crowds(await self._stampede(callers), await self._join(callers))
             before = await self._money(callers)
             seconds = await self._send_traffic(callers)
             after, origin = await self._settled(callers)
@@ -52,7 +51,7 @@ class Play:
             await callers.aclose()
         facts = Facts(self._workload, self._options.seed, seconds, self._stage.valkey is not None)
         found = checks(self._all, after.books, origin)
-        return report(facts, self._traffic, before, after, crowd, found)
+        return report(facts, self._traffic, before, after, crowds, found)
 
     async def _one_question(self, callers: Callers) -> None:
         self._screen.scene("One question, asked five times")
@@ -74,16 +73,22 @@ class Play:
         self._screen.crowd(found)
         return found
 
-    async def _join(self, callers: Callers) -> None:
-        self._screen.scene("Five clients join one generation while it is being written")
+    async def _join(self, callers: Callers) -> Joined:
+        """At both nodes, where they share a tier: then they are one for the origin."""
+        names = tuple(node.name for node in self._stage.nodes)
+        nodes = names if self._stage.valkey is not None else names[:1]
+        where = ", at both nodes," if len(nodes) > 1 else ""
+        self._screen.scene(f"Five clients{where} join one generation while it is being written")
         before = (await self._origin()).chat_calls
         with self._screen.waiting("five clients are reading"):
-            joined = await joiners(callers)
+            joined = await joiners(callers, nodes)
         for place, seen in enumerate(joined):
             self._all.add(seen)
             self._screen.joined(place * JOIN_EVERY_S, seen)
         asked = (await self._origin()).chat_calls - before
-        self._screen.read_alike(asked, len({seen.text for seen in joined}))
+        found = Joined(len(joined), len(nodes), asked, len({seen.text for seen in joined}))
+        self._screen.read_alike(found)
+        return found
 
     async def _send_traffic(self, callers: Callers) -> float:
         requests = self._options.requests

@@ -26,6 +26,22 @@ class Stampede(Struct, frozen=True):
     slowest_ms: float
 
 
+class Joined(Struct, frozen=True):
+    """Callers of one stream while it was written, at so many nodes, and what of that the origin saw."""
+
+    callers: int
+    nodes: int
+    origin_calls: int
+    texts: int
+
+
+class Crowds(Struct, frozen=True):
+    """What many callers of one answer came to."""
+
+    stampede: Stampede
+    joined: Joined
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """What the traffic came to. No figure means anything without its workload.
 
@@ -57,6 +73,7 @@ class Report(Struct, frozen=True, kw_only=True):
     saved_s: float
     saved_tokens: int
     stampede: Stampede
+    joined: Joined
     checks: tuple[Check, ...]
 
     @property
@@ -88,7 +105,7 @@ class Facts(Struct, frozen=True):
 
 
 def report(
-    facts: Facts, traffic: Tally, before: Money, after: Money, stampede: Stampede, checks: list[Check]
+    facts: Facts, traffic: Tally, before: Money, after: Money, crowds: Crowds, checks: list[Check]
 ) -> Report:
     """Put the figures of the traffic together; `before` is when it began."""
     return Report(
@@ -109,7 +126,8 @@ def report(
         saved_usd=(after.books.saved_picousd - before.books.saved_picousd) / PICO,
         saved_s=after.books.saved_s - before.books.saved_s,
         saved_tokens=after.books.saved_tokens - before.books.saved_tokens,
-        stampede=stampede,
+        stampede=crowds.stampede,
+        joined=crowds.joined,
         checks=tuple(checks),
     )
 

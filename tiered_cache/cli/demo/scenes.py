@@ -60,14 +60,14 @@ async def stampede(callers: Callers) -> list[Seen]:
     return await asyncio.gather(*(callers.ask("A", call) for _ in range(STAMPEDE)))
 
 
-async def joiners(callers: Callers) -> list[Seen]:
-    """Callers ask for one stream, one after the other, while it is being written."""
+async def joiners(callers: Callers, nodes: tuple[str, ...]) -> list[Seen]:
+    """Callers ask for one stream, one after the other and the nodes in turn, while it is being written."""
     body = question("Where do two rivers become one? Answer in about 150 words.")
     call = _call({**body, "stream": True}, "python")
 
     async def join(place: int) -> Seen:
         await asyncio.sleep(place * JOIN_EVERY_S)
-        return await callers.ask("A", call)
+        return await callers.ask(nodes[place % len(nodes)], call)
 
     return await asyncio.gather(*map(join, range(JOINERS)))
 

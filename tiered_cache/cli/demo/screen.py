@@ -15,8 +15,8 @@ from rich.text import Text
 
 from tiered_cache.cli.demo.books import Books, usd
 from tiered_cache.cli.demo.callers import Seen
-from tiered_cache.cli.demo.final import COLOURS, NAMES, counted, milliseconds
-from tiered_cache.cli.demo.report import HOWS, Stampede
+from tiered_cache.cli.demo.final import COLOURS, NAMES, counted, milliseconds, paid_once
+from tiered_cache.cli.demo.report import HOWS, Joined, Stampede
 from tiered_cache.cli.demo.stage import Stage
 from tiered_cache.cli.demo.tally import SAVED, TIERS, Tally
 from tiered_cache.core.accounting import PICO
@@ -125,24 +125,16 @@ class Screen:
         """One client of a stream: when it came, when it had its first words, when it had all."""
         self.console.print(
             Text.assemble(
-                f"     after {at_s:.1f} s  first words ",
+                f"     {seen.node} after {at_s:.1f} s  first words ",
                 (f"{milliseconds(seen.first_s * 1000):>8}", "bold"),
                 f"  all {milliseconds(seen.took_s * 1000):>8}  ",
                 (NAMES[seen.how], COLOURS[seen.how]),
             )
         )
 
-    def read_alike(self, origin_calls: int, texts: int) -> None:
+    def read_alike(self, found: Joined) -> None:
         """The third scene's outcome."""
-        once = f"{counted(origin_calls, 'generation')} was paid" if origin_calls == 1 else ""
-        alike = "all read the same text" if texts == 1 else f"{texts} texts were read"
-        self.console.print(
-            Text.assemble(
-                "     ",
-                (once or f"{origin_calls} generations were paid", "bold green" if once else "bold yellow"),
-                f", {alike}",
-            )
-        )
+        self.console.print(Text.assemble("     ", *paid_once(found)))
 
     @contextmanager
     def traffic(
