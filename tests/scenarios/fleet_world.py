@@ -56,6 +56,7 @@ class Shared:
         self.boards = {}
         self.fence = 0
         self.entries = {}
+        self.born_s = {}
         self.commands = []
 
     def now(self):
@@ -220,7 +221,7 @@ class SharedTier:
     async def get(self, key):
         await asyncio.sleep(0)
         sealed = self.shared.entries.get(key)
-        return None if sealed is None else Found(sealed, 0.0)
+        return None if sealed is None else Found(sealed, self.shared.now() - self.shared.born_s[key])
 
     async def put(self, key, sealed, age_s=0.0):
         await asyncio.sleep(0)
@@ -233,7 +234,7 @@ class SharedTier:
                 return
             shared.fenced[key] = fence
             shared.written[key] = shared.now()
-        shared.entries[key] = sealed
+        shared.entries[key], shared.born_s[key] = sealed, shared.now() - age_s
 
     async def remove(self, key):
         self.shared.entries.pop(key, None)
