@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from msgspec import Struct
-from openai import AsyncOpenAI, OpenAIError
+from openai import APIError, AsyncOpenAI, OpenAIError
 
 from benchmarks.chaos.faults import Scenario
 from benchmarks.chaos.stack import Stack
@@ -21,15 +21,25 @@ _PAUSE_S = 0.03
 _WRITTEN_WITHIN_S = 0.03
 _FULL_SERVICE_WITHIN_S = 30.0
 _KEY = "rqy_chaos"
+_CUT = "origin_cut"
+
+
+class CutError(Exception):
+    """A stream that another process led ended in the error event that the page on the fleet names."""
 
 
 class Call(Struct, frozen=True):
-    """One call as its caller saw it, in seconds of the monotonic clock."""
+    """One call as its caller saw it, in seconds of the monotonic clock.
+
+    Attributes:
+        cut: it followed a stream in the other process, had a part of it, and lost contact with Redis.
+    """
 
     began_s: float
     took_s: float
     failed: bool
     wrong: bool
+    cut: bool = False
 
 
 class Load:
@@ -109,14 +119,16 @@ class Load:
 
     async def _call(self, client: AsyncOpenAI, body: dict[str, Any], *, stream: bool) -> None:
         began_s = time.monotonic()
-        failed = wrong = False
+        failed = wrong = cut = False
         try:
             text = await (_streamed if stream else _whole)(client, body)
             wrong = not is_answer_to(text, body)
+        except CutError:
+            cut = True
         except OpenAIError as error:
             failed = True
             self.errors.append(f"{'stream' if stream else 'whole'}: {error!r} from {error.__cause__!r}")
-        self.calls.append(Call(began_s, time.monotonic() - began_s, failed, wrong))
+        self.calls.append(Call(began_s, time.monotonic() - began_s, failed, wrong, cut))
 
 
 async def _whole(client: AsyncOpenAI, body: dict[str, Any]) -> str:
@@ -127,6 +139,12 @@ async def _whole(client: AsyncOpenAI, body: dict[str, Any]) -> str:
 async def _streamed(client: AsyncOpenAI, body: dict[str, Any]) -> str:
     pieces: list[str] = []
     async with await client.chat.completions.create(**body, stream=True) as chunks:
-        async for chunk in chunks:
-            pieces += [choice.delta.content or "" for choice in chunk.choices]
+        followed = "collapsed" in chunks.response.headers.get("cache-status", "")
+        try:
+            async for chunk in chunks:
+                pieces += [choice.delta.content or "" for choice in chunk.choices]
+        except APIError as error:
+            if followed and error.code == _CUT:
+                raise CutError from error
+            raise
     return "".join(pieces)

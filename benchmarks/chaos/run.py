@@ -64,6 +64,7 @@ class Row(Struct, frozen=True):
     Attributes:
         held_s: how long the fault lasted.
         errors: what the first of the failed calls said.
+        cut: streams that another process led, of which a part had come when contact with Redis was lost.
         faults: of L2, that the gateways counted, by reason.
         full_service_s: until each gateway found in L2 what the other wrote after the fault had ended.
     """
@@ -80,6 +81,7 @@ class Row(Struct, frozen=True):
     faults: dict[str, int]
     full_service_s: float
     errors: tuple[str, ...] = ()
+    cut: int = 0
 
 
 class Chaos(Struct, frozen=True):
@@ -126,6 +128,7 @@ async def suffer(whole: Stack, name: str, lengths: Lengths) -> Row:
         failed=sum(call.failed for call in load.calls),
         errors=tuple(load.errors[:_ERRORS]),
         wrong=sum(call.wrong for call in load.calls),
+        cut=sum(call.cut for call in load.calls),
         before=parts[0],
         during=parts[1],
         after=parts[2],
@@ -182,6 +185,7 @@ def table(rows: Sequence[Row]) -> str:
         "calls",
         "failed",
         "wrong",
+        "cut",
         *(f"{part}, ms" for part in ("before", "during", "after")),
     )
     lines = [
@@ -190,7 +194,7 @@ def table(rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         parts = (row.before, row.during, row.after)
-        cells = [f"`{row.scenario}`", row.calls, row.failed, row.wrong]
+        cells = [f"`{row.scenario}`", row.calls, row.failed, row.wrong, row.cut]
         cells += [f"{part.p50_ms} / {part.p99_ms} / {part.max_ms}" for part in parts]
         cells += [" / ".join(str(part.origin_calls) for part in parts), row.full_service_s]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
