@@ -5,6 +5,7 @@ Real gateway processes share a Valkey, and all run on this machine, so that they
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -47,12 +48,17 @@ QUICK = Lengths(200, (0.01,), 10, 1, 30, 0.6, 1, 30, 0.5)
 
 
 class Result(Struct, frozen=True):
-    """As it is written."""
+    """As it is written.
+
+    Attributes:
+        niceness: of all processes; below 0 they went before those of others on this machine.
+    """
 
     benchmark: str
     command: str
     machine: timing.Machine
     processes: int
+    niceness: int
     lengths: Lengths
     figures: list[Figure]
 
@@ -107,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(figures))
     if not read.no_write:
         command = "python -m benchmarks.fleet.run" + (" --quick" if read.quick else "")
-        result = Result("fleet", command, timing.machine(), NODES, lengths, figures)
+        result = Result("fleet", command, timing.machine(), NODES, os.nice(0), lengths, figures)
         timing.write("fleet", result, read.out)
     broken = [figure.name for figure in figures if not figure.kept]
     print("\n".join(broken) if broken else "every target reached", file=sys.stderr)

@@ -73,12 +73,15 @@ def test_a_timer_is_shared_and_a_nearer_deadline_moves_it():
         deadlines = Deadlines()
         timers = set()
 
-        async def one(seconds):
+        async def one(begin_s, seconds):
+            await asyncio.sleep(begin_s)
             with deadlines.within(seconds):
+                await asyncio.sleep(0)
                 timers.add(deadlines._timer)
                 await asyncio.sleep(9.0)
 
-        tasks = [asyncio.create_task(one(seconds)) for seconds in (2.0, 2.0, 3.0, 1.0, 1.5)]
+        waits = (0.0, 2.0), (0.0, 2.0), (0.0, 3.0), (0.1, 0.9), (0.2, 1.3)
+        tasks = [asyncio.create_task(one(*times)) for times in waits]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         assert tasks[3].done()
         assert asyncio.get_running_loop().time() == pytest.approx(1.0, abs=0.001)
@@ -321,3 +324,18 @@ def test_who_leaves_in_a_former_loop_disturbs_nobody():
         loop.run_until_complete(entered(another))
     finally:
         loop.close()
+
+
+async def test_the_turn_in_which_it_is_made_does_not_count():
+    """What is to be sent is sent in the next one."""
+    answer = asyncio.get_running_loop().create_future()
+
+    async def waits():
+        with Deadlines().within(0.1):
+            return await answer
+
+    waiting = asyncio.create_task(waits())
+    asyncio.get_running_loop().call_soon(time.sleep, 0.0995)  # the timer would be due, and not be late
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0.05, answer.set_result, 1)
+    assert await waiting == 1

@@ -134,9 +134,15 @@ class Claiming:
             return None
         asking = self._ask(claim)
         try:
+            await asyncio.sleep(
+                0
+            )  # in a busy process it takes a while until it is sent: only then time counts
             with self._deadlines.within(self._options.claim_s):
                 claimed = await asyncio.shield(asking)
         except (TierUnavailableError, TimeoutError) as error:
+            if _is_answered(asking):  # in the last moment
+                self._breaker.succeeded(permit)
+                return asking.result()
             since_s = now if isinstance(error, TimeoutError) else None
             self._breaker.failed(permit, self.now(), since_s)
             _hear_late(asking, late)
@@ -170,11 +176,15 @@ class Claiming:
             await asyncio.sleep(0)
 
 
+def _is_answered(asking: asyncio.Task[Claimed]) -> bool:
+    return asking.done() and not asking.cancelled() and asking.exception() is None
+
+
 def _hear_late(asking: asyncio.Task[Claimed], late: Late | None) -> None:
     """Give a reply that comes too late to who cares; that there is none is known."""
 
     def answered(_: asyncio.Task[Claimed]) -> None:
-        if not asking.cancelled() and asking.exception() is None and late is not None:
+        if late is not None and _is_answered(asking):
             late(asking.result())
 
     asking.add_done_callback(answered)

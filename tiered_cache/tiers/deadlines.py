@@ -20,24 +20,25 @@ class Deadline:
 
     Attributes:
         seconds: how long.
-        tick: when that ends.
+        tick: when that ends; None before it has begun.
+        left: the task is there no more.
         renewed: it has been given once more.
     """
 
-    __slots__ = ("_among", "_cancelling", "_expired", "_left", "_task", "renewed", "seconds", "tick")
+    __slots__ = ("_among", "_cancelling", "_expired", "_task", "left", "renewed", "seconds", "tick")
 
-    def __init__(self, among: "Deadlines", task: "asyncio.Task[Any]", seconds: float, tick: int) -> None:
+    def __init__(self, among: "Deadlines", task: "asyncio.Task[Any]", seconds: float) -> None:
         self._among = among
         self._task = task
         self.seconds = seconds
-        self.tick = tick
+        self.tick: int | None = None
         self.renewed = False
         self._cancelling = task.cancelling()
-        self._expired = self._left = False
+        self._expired = self.left = False
 
     def expire(self) -> None:
         """Wake the task, if it is still there."""
-        if not self._left:
+        if not self.left:
             self._expired = True
             self._task.cancel()
 
@@ -49,7 +50,7 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Raises TimeoutError for its own cancellation, and lets that of others pass."""
-        self._left = True
+        self.left = True
         if not self._expired:
             self._among.discard(self)
         elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
@@ -61,11 +62,12 @@ class Deadlines:
 
     A timer of its own would cost each task several microseconds, most of them for nothing. Where hundreds of
     calls come at once, the event loop has to begin with all of them before it can send a command or read a
-    reply, which says nothing of who is waited for. So what has come by the end is taken, and where the timer
-    is late, those that waited for it are given their time once more.
+    reply, which says nothing of who is waited for. So the time counts from the loop's next turn on, what has
+    come by the end is taken, and where the timer is late, who waited for it is given that once more.
     """
 
     def __init__(self) -> None:
+        self._fresh: list[Deadline] = []
         self._waiting: dict[int, dict[Deadline, None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -79,13 +81,28 @@ class Deadlines:
         loop = task.get_loop()
         if loop is not self._loop:
             self._loop, self._timer = loop, None
-            self._waiting = {}
-        seconds = min(seconds, _LONGEST_S)
-        return Deadline(self, task, seconds, ceil((loop.time() + seconds) * _TICKS_PER_S))
+            self._fresh, self._waiting = [], {}
+        return Deadline(self, task, min(seconds, _LONGEST_S))
 
     def add(self, deadline: Deadline) -> None:
-        """Let it wait for its tick."""
-        tick = deadline.tick
+        """Let its time begin in the loop's next turn."""
+        assert self._loop is not None
+        if not self._fresh:
+            self._loop.call_soon(self._begin, self._fresh)
+        self._fresh.append(deadline)
+
+    def _begin(self, fresh: list[Deadline]) -> None:
+        if fresh is not self._fresh:
+            return  # of a former loop
+        assert self._loop is not None
+        self._fresh = []
+        now_s = self._loop.time()
+        for deadline in fresh:
+            if not deadline.left:
+                self._wait(deadline, now_s + deadline.seconds)
+
+    def _wait(self, deadline: Deadline, until_s: float) -> None:
+        tick = deadline.tick = ceil(until_s * _TICKS_PER_S)
         waiting = self._waiting.get(tick)
         if waiting is None:
             self._waiting[tick] = {deadline: None}
@@ -96,12 +113,13 @@ class Deadlines:
 
     def discard(self, deadline: Deadline) -> None:
         """It is over in time."""
-        waiting = self._waiting.get(deadline.tick)
-        if waiting is None:
-            return  # in the last moment
+        tick = deadline.tick
+        waiting = None if tick is None else self._waiting.get(tick)
+        if tick is None or waiting is None:
+            return  # before the first turn, or in the last moment
         waiting.pop(deadline, None)
         if not waiting:
-            del self._waiting[deadline.tick]
+            del self._waiting[tick]
 
     def _set(self, tick: int) -> None:
         if self._timer is not None:
@@ -125,8 +143,7 @@ class Deadlines:
         for deadline in ended:
             if late and not deadline.renewed:
                 deadline.renewed = True
-                deadline.tick = ceil((now_s + (MOST - 1) * deadline.seconds) * _TICKS_PER_S)
-                self.add(deadline)
+                self._wait(deadline, now_s + (MOST - 1) * deadline.seconds)
             else:
                 # Who was answered in this turn of the loop goes on before that.
                 self._loop.call_soon(deadline.expire)
