@@ -221,13 +221,14 @@ class Purges(RuleBasedStateMachine):
 
     @rule(at=nodes)
     def end(self, at):
-        """The oldest stream ends: its own caller has what it began with, whatever was purged since."""
+        """The oldest stream ends: its own caller has what it began with, the next one what was not purged."""
         if self.nodes[at].begun:
-            self.runner.run(self._end(self.nodes[at].begun.pop(0)))
+            self.runner.run(self._end(self.nodes[at], self.nodes[at].begun.pop(0)))
 
-    async def _end(self, begun):
+    async def _end(self, node, begun):
         begun.gate.set()
         assert (await begun.task).text == f"{begun.name}-{begun.version}"
+        await self._ask(node, begun.name)
 
     @rule(at=nodes)
     def forget(self, at):

@@ -174,8 +174,8 @@ class Backplane:
         finally:
             heard, self._heard = self._heard, None
         if not log.holds(seen) or (known.incarnation == seen.incarnation and not log.holds(known)):
-            # It was lost or left since that look.
-            self._reread()
+            # It was lost or left since that look; the next one will tell.
+            self._stale = True
             return
         self._known = log.epoch
         for before, purge in heard:
