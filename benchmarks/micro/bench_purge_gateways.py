@@ -22,6 +22,11 @@ _PURGES_PER_PARTITION = 20
 _HEARTBEAT_S = 0.5
 _TOKEN = "a token for benchmarks"
 _POLL_S = 0.001
+_PARTITIONS = {
+    "hung": "connections hang",
+    "lost": "what is sent is lost, and its connection silent for good",
+    "refused": "connections are refused",
+}
 _NOTES = (
     "one Valkey on TCP, 4 gateways, and the caller of them all, on the cores above",
     "each gateway is asked with only-if-cached, one call after the other, until it has not the old answer",
@@ -110,16 +115,19 @@ async def _spread(lines: list[_Line], purges: int) -> tuple[timing.Timing, ...]:
     )
 
 
-async def _healed(lines: list[_Line], proxy: TcpProxy, partitions: int, *, hangs: bool) -> list[float]:
+async def _healed(lines: list[_Line], proxy: TcpProxy, partitions: int, how: str) -> list[float]:
     """The last gateway is cut off from Redis while the first one purges."""
     took_ns: list[float] = []
     for number in range(partitions):
         for line in lines:
             await line.hold()
-        if hangs:
-            proxy.hang()
-        else:
-            await proxy.refuse()
+        match how:
+            case "hung":
+                proxy.hang()
+            case "lost":
+                proxy.lose()
+            case _:
+                await proxy.refuse()
         # It ends at another moment between two looks each time.
         await asyncio.sleep((3 + number / partitions) * _HEARTBEAT_S)
         await lines[0].purge()
@@ -158,18 +166,18 @@ async def _measure(start: Callable[[int, int], list[int]], redis_port: int, roun
         ports = await asyncio.to_thread(start, redis_port, proxy.port)
         async with _lines(ports) as lines:
             spread = await _spread(lines, purges)
-            hung = await _healed(lines, proxy, partitions, hangs=True)
-            refused = await _healed(lines, proxy, partitions, hangs=False)
-    healed = (
-        timing.timing("after a partition in which connections hang, until the gateway obeys", hung),
-        timing.timing("after one in which they are refused, until the gateway obeys", refused),
-    )
+            took_ns = {how: await _healed(lines, proxy, partitions, how) for how in _PARTITIONS}
+    healed = [
+        timing.timing(f"after a partition in which {what}, until the gateway obeys", took_ns[how])
+        for how, what in _PARTITIONS.items()
+    ]
     figures = {
         "heartbeat (ms)": 1000 * _HEARTBEAT_S,
         f"from a purge's return until all of {_NODES} gateways obey (p99, ms)": _ms(spread[-1].p99_us),
-        "from the end of a partition until the gateway obeys, hung (worst, ms)": _ms(max(hung) / 1000),
-        "from the end of a partition until the gateway obeys, refused (worst, ms)": _ms(max(refused) / 1000),
     }
+    for how, each_ns in took_ns.items():
+        name = f"from the end of a partition until the gateway obeys, {how} (worst, ms)"
+        figures[name] = _ms(max(each_ns) / 1000)
     return timing.report("purge_gateways", (*spread, *healed), figures=figures, notes=_NOTES)
 
 

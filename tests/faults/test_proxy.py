@@ -103,3 +103,18 @@ async def test_refused_and_accepted_again_on_the_same_port():
         async with connected(proxy) as (reader, writer):
             assert await asked(reader, writer) == ANSWER
         assert proxy.port == port
+
+
+async def test_lost_bytes_never_arrive_and_their_connection_stays_silent_while_others_speak():
+    async with answering() as (proxy, got), connected(proxy) as idle, connected(proxy) as (reader, writer):
+        proxy.lose()
+        writer.write(b"lost")
+        await asyncio.sleep(0.05)
+        proxy.flow()
+        assert await asked(*idle) == ANSWER
+        writer.write(b"?")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.1)
+        async with connected(proxy) as further:
+            assert await asked(*further) == ANSWER
+        assert got == b"??"

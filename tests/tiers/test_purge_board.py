@@ -1,11 +1,14 @@
 """The shared log on a real Valkey: what it remembers, what it forgets, and which logs it does not go on with."""
 
+import asyncio
 import contextlib
 
 import pytest
 from redis.asyncio import Redis
 
 from tiered_cache.core.epochs import NOWHERE, Epoch, Standing, stamp_of
+from tiered_cache.errors import TierUnavailableError
+from tiered_cache.testing import TcpProxy
 from tiered_cache.tiers import purge_board
 from tiered_cache.tiers.purge_board import PurgeBoard
 from tiered_cache.tiers.redis_places import PlaceOptions
@@ -23,6 +26,14 @@ async def board(server):
     async with Redis.from_url(server.url, driver_info=None) as client, contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(opened.close)
         yield opened, client
+
+
+@contextlib.asynccontextmanager
+async def closing(log):
+    try:
+        yield
+    finally:
+        await log.close()
 
 
 async def test_a_log_is_read_as_it_was_written(own_valkey):
@@ -90,3 +101,32 @@ async def test_a_log_of_an_older_version_or_with_its_lines_is_another_one(own_va
         assert before == seen
         await client.hincrby(LOG, "c", 1)  # a line without a token
         assert (await log.look(before.then(purge))).incarnation != seen.incarnation
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_a_server_that_is_reached_again_is_asked_on_a_new_connection(own_valkey, connected):
+    """What was sent into a partition is not waited for, be it a command or, with RESP3, a greeting."""
+    async with TcpProxy(own_valkey.url.removeprefix("unix://")) as proxy:
+        options = PlaceOptions(write_timeout_s=60.0, protocol=3)
+        log = PurgeBoard(f"redis://{proxy.host}:{proxy.port}", prefix="tc", options=options)
+        async with closing(log), asyncio.timeout(10):
+            known = await log.look(NOWHERE) if connected else NOWHERE
+            proxy.lose()
+            looks = asyncio.create_task(log.look(known))
+            trials = asyncio.create_task(log.reach())
+            await asyncio.sleep(0.05)
+            proxy.flow()
+            await log.reach()
+            with pytest.raises(TierUnavailableError):
+                await looks
+            assert (await log.look(known)).counter == 0
+            trials.cancel()
+            await asyncio.gather(trials, return_exceptions=True)
+
+
+async def test_a_server_that_is_not_there_is_not_reached(own_valkey):
+    async with board(own_valkey) as (log, _):
+        await log.reach()
+        own_valkey.kill()
+        with pytest.raises(TierUnavailableError):
+            await log.reach()

@@ -32,6 +32,10 @@ class Board(Protocol):
         """All of it."""
         ...
 
+    async def reach(self) -> None:
+        """Return once it answers on a new connection; older ones are dropped."""
+        ...
+
     async def purge(self, scopes: Scopes, *, soft: bool, known: Epoch) -> News:
         """Write a line, in another log where that of `known` has lost some; the line and what it follows."""
         ...
@@ -144,10 +148,37 @@ class Backplane:
                 if self._failures > 1:
                     self._view.doubt()
             self._first.set()
-            # Twice as often while it fails, so that a heartbeat after it is back includes the look itself.
+            # Half of it while it fails, so that a heartbeat after it is back includes the look itself.
             rest_s = self._heartbeat_s / 2 if self._failures else self._heartbeat_s
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), rest_s)
+            if self._failures:
+                await self._reached()
+
+    async def _reached(self) -> None:
+        """Return once the log can be reached again.
+
+        It is tried anew, on a new connection, twice a heartbeat, and nobody waits for those before: what was
+        sent into a partition may have been lost, and its connection be silent for long after that has ended.
+        """
+        reached, trials = asyncio.Event(), set[asyncio.Task[None]]()
+        try:
+            while not reached.is_set():
+                trials = {trial for trial in trials if not trial.done()}
+                trials.add(asyncio.get_running_loop().create_task(self._reach(reached)))
+                try:
+                    await asyncio.wait_for(reached.wait(), self._heartbeat_s / 2)
+                except TimeoutError:
+                    self._view.doubt()
+        finally:
+            for trial in trials:
+                trial.cancel()
+            await asyncio.gather(*trials, return_exceptions=True)
+
+    async def _reach(self, reached: asyncio.Event) -> None:
+        with suppress(TierUnavailableError):
+            await self._board.reach()
+            reached.set()
 
     async def _settle_pending(self) -> None:
         while self._pending:

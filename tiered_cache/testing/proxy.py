@@ -41,6 +41,7 @@ class TcpProxy:
         self._upstream = upstream
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._losing = False
         self._port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,12 +73,20 @@ class TcpProxy:
         """Accept connections and bytes, and pass nothing on until `flow`."""
         self._flowing.clear()
 
+    def lose(self) -> None:
+        """As `hang`, but nothing is kept: connections that it was sent on stay silent after `flow`."""
+        self.hang()
+        self._losing = True
+
     def flow(self) -> None:
-        """Pass bytes on again, kept ones first, whole and at once."""
+        """Pass bytes on again, whole and at once, and first those that `hang` kept."""
         self.delay_s = 0.0
         self.drip_bytes_per_s = None
         self.cut_after_bytes = None
         self.spoil = None
+        if self._losing:
+            # Who waits for the old one waits until its connection is cut.
+            self._flowing, self._losing = asyncio.Event(), False
         self._flowing.set()
 
     async def cut(self) -> None:

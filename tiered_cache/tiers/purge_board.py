@@ -22,7 +22,7 @@ from tiered_cache.core.epochs import (
     PurgeLog,
 )
 from tiered_cache.errors import TierUnavailableError
-from tiered_cache.tiers.redis_news import messages
+from tiered_cache.tiers.redis_news import answers, messages
 from tiered_cache.tiers.redis_node import Node, Script
 from tiered_cache.tiers.redis_places import Place, PlaceOptions, open_place
 from tiered_cache.tiers.redis_replies import Reply
@@ -171,6 +171,12 @@ class PurgeBoard:
             async for text in texts:
                 if len(text) >= _HEAD_BYTES:
                     yield _line(text)
+
+    async def reach(self) -> None:
+        """Return once the server answers on a new connection; older ones are dropped."""
+        node = await self._node()
+        await answers(node)
+        node.reconnect()
 
     async def close(self) -> None:
         """Close the connections for commands; that for news closes with its iterator."""

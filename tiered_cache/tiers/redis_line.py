@@ -80,7 +80,9 @@ class Line:
             self._watch = loop.call_later(self._timeout_s, self._give_up)
 
     def drop(self) -> None:
-        """Drop the connection; what was sent fails, and the next commands open another one."""
+        """Drop the connection, open or not; what was sent fails, and the next commands open another one."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._wire is not None:
             self._wire.drop("dropped")
 

@@ -1,4 +1,4 @@
-"""One channel of a Redis server, on a connection of its own, until that fails."""
+"""One channel of a Redis server, or a sign of life from it, on a connection of its own."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
@@ -8,6 +8,20 @@ from redis.exceptions import RedisError
 
 from tiered_cache.errors import TierUnavailableError
 from tiered_cache.tiers.redis_node import Node
+
+
+async def answers(node: Node) -> None:
+    """Return once the server answers on a new connection. Raises TierUnavailableError."""
+    connection: Any = node.dial()
+    try:
+        await connection.connect()
+        await connection.send_command("PING")
+        await connection.read_response()
+    except (RedisError, OSError) as error:
+        raise TierUnavailableError(type(error).__name__) from error
+    finally:
+        with suppress(RedisError, OSError):
+            await connection.disconnect(nowait=True)
 
 
 async def messages(
