@@ -111,10 +111,11 @@ def masked(output: str) -> str:
     return NUMBER.sub("#", output.replace("\r\n", "\n"))
 
 
-@pytest.mark.slow
-def test_the_tutorial_can_be_typed_and_says_what_it_shows(tmp_path):
+def read_through(folder):
+    """What the page shows after each command, and what was printed."""
     said, shown, printed = "", [], []
-    with Reader(tmp_path) as reader:
+    folder.mkdir()
+    with Reader(folder) as reader:
         for language, code in BLOCKS:
             if language == "text":
                 shown.append(masked(code))
@@ -127,9 +128,20 @@ def test_the_tutorial_can_be_typed_and_says_what_it_shows(tmp_path):
                 assert language == "sh"
                 said = reader.typed(code)
         reader.interrupt("8080")
+    return shown, printed
+
+
+@pytest.mark.slow
+def test_the_tutorial_can_be_typed_and_says_what_it_shows(tmp_path):
+    folder = tmp_path / "first"
+    shown, printed = read_through(folder)
+    if any("detail=disk/timeout" in each for each in printed):
+        # A machine so busy that its disk is not waited for shows a miss more than the page: once more.
+        folder = tmp_path / "second"
+        shown, printed = read_through(folder)
     assert printed == shown
     assert len(shown) == 11
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "ask.py"]
+    assert sorted(path.name for path in folder.iterdir()) == ["answers", "ask.py"]
 
 
 @pytest.mark.slow

@@ -71,6 +71,15 @@ def standing(
             started.close()
 
 
+_PATIENT_S = 0.2
+"""What a look into Valkey may take: nodes, clients and origin share this machine's processors."""
+_SHARED = """\
+[cache.redis]
+url = "{url}"
+read_deadline_s = {deadline_s}
+"""
+
+
 def _valkey(started: ExitStack, interrupts: Interrupts) -> EmbeddedValkey | None:
     try:
         valkey = EmbeddedValkey()
@@ -84,12 +93,14 @@ def _valkey(started: ExitStack, interrupts: Interrupts) -> EmbeddedValkey | None
 
 def _second_tier(valkey: EmbeddedValkey | None, started: ExitStack, interrupts: Interrupts) -> list[str]:
     """Flags for the shared tier; without a Valkey each node has a folder of its own."""
-    if valkey is not None:
-        return ["--redis", valkey.url]
     with interrupts.held():
         folder = Path(tempfile.mkdtemp(prefix="tc-demo-"))
         started.callback(shutil.rmtree, folder, ignore_errors=True)
-    return ["--disk", str(folder)]
+    if valkey is None:
+        return ["--disk", str(folder)]
+    config = folder / "node.toml"
+    config.write_text(_SHARED.format(url=valkey.url, deadline_s=_PATIENT_S), encoding="utf-8")
+    return ["--config", str(config)]
 
 
 def _launch(
