@@ -14,16 +14,21 @@ from benchmarks.micro.timing import Timing
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("script", run.SCRIPTS)
-def test_micro_benchmark_runs_and_writes_a_result_with_its_machine(script, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", script, "--rounds", "3", "--out", str(tmp_path)],
+def benchmark(module, *arguments, timeout_s=50):
+    """How a run of a benchmark ended, and what it printed."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=timeout_s,
         check=False,
     )
+
+
+@pytest.mark.parametrize("script", run.SCRIPTS)
+def test_micro_benchmark_runs_and_writes_a_result_with_its_machine(script, tmp_path):
+    done = benchmark(script, "--rounds", "3", "--out", tmp_path)
 
     assert done.returncode == 0, done.stderr
     (file,) = tmp_path.iterdir()
@@ -42,14 +47,7 @@ def test_replay_benchmark_runs_every_set_up(tmp_path):
     for name in ("llm_chat_mooncake_conv", "mix_azureconv_x_web07"):
         (tmp_path / f"{name}.csv.gz").write_bytes(gzip.compress(lines.encode()))
 
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.simulate.replay_llm", "--traces", str(tmp_path), "--no-write"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = benchmark("benchmarks.simulate.replay_llm", "--traces", tmp_path, "--no-write")
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("88.33%") >= 4  # 53 of 60 calls are repeats
@@ -98,14 +96,7 @@ def test_nothing_is_written_when_told_so(tmp_path, monkeypatch):
 
 
 def test_live_benchmark_runs_and_reaches_what_does_not_depend_on_the_machine(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.live.flights", "--short", "--out", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = benchmark("benchmarks.live.flights", "--short", "--out", tmp_path)
 
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "live.json").read_text())["figures"]
@@ -116,14 +107,7 @@ def test_live_benchmark_runs_and_reaches_what_does_not_depend_on_the_machine(tmp
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_fleet_benchmark_runs_and_counts_what_does_not_depend_on_the_machine(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.fleet.run", "--quick", "--out", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    done = benchmark("benchmarks.fleet.run", "--quick", "--out", tmp_path, timeout_s=180)
 
     assert (tmp_path / "fleet.json").exists(), done.stderr
     written = json.loads((tmp_path / "fleet.json").read_text())

@@ -6,15 +6,11 @@ from contextlib import aclosing, suppress
 from typing import Protocol, TypeAlias
 
 from tiered_cache.core.epochs import NOWHERE, Epoch, Purge, PurgeLog
+from tiered_cache.engine.listening import LONGEST_REST_S, SHORTEST_REST_S, FirstWord, end
 from tiered_cache.engine.purge_keepers import Scopes
 from tiered_cache.engine.purge_view import PurgeView, new_log
 from tiered_cache.errors import TierUnavailableError
 
-FIRST_S = 0.1
-"""What the first miss of a process waits for the log."""
-
-_SHORTEST_REST_S = 0.05
-_LONGEST_REST_S = 1.0
 _MOST_PENDING = 1000
 
 News: TypeAlias = tuple[Epoch, Purge]
@@ -67,8 +63,7 @@ class Backplane:
         self._board = board
         self._heartbeat_s = heartbeat_s
         self._tasks: tuple[asyncio.Task[None], ...] = ()
-        self._first = asyncio.Event()
-        self._waited = False
+        self._first = FirstWord()
         self._look = asyncio.Event()
         self._subscribed = False
         self._stale = True
@@ -87,10 +82,7 @@ class Backplane:
     async def ready(self) -> None:
         """Return once the log has been looked at; only the first callers wait for that."""
         self.start()
-        if not self._waited and not self._first.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._first.wait(), FIRST_S)
-            self._waited = True
+        await self._first.wait()
 
     async def purge(self, scopes: Scopes, *, soft: bool) -> bool:
         """Write a line for all nodes.
@@ -118,12 +110,7 @@ class Backplane:
 
     async def close(self) -> None:
         """Stop following."""
-        left: set[asyncio.Task[None]] = set(self._tasks)
-        while left:
-            for task in left:
-                task.cancel()
-            # redis-py swallows a cancellation that comes while it logs in.
-            _, left = await asyncio.wait(left, timeout=_SHORTEST_REST_S)
+        await end(self._tasks)
         await self._board.close()
 
     def _put_off(self, scopes: Scopes, *, soft: bool) -> None:
@@ -147,7 +134,7 @@ class Backplane:
                 self._failures += 1
                 if self._failures > 1:
                     self._view.doubt()
-            self._first.set()
+            self._first.note()
             # Half of it while it fails, so that a heartbeat after it is back includes the look itself.
             rest_s = self._heartbeat_s / 2 if self._failures else self._heartbeat_s
             with suppress(TimeoutError):
@@ -221,18 +208,18 @@ class Backplane:
 
     async def _listen(self) -> None:
         """Follow the news, over one connection after the other."""
-        rest_s = _SHORTEST_REST_S
+        rest_s = SHORTEST_REST_S
         while True:
             try:
                 async with aclosing(self._board.news(self._heartbeat_s, self._subscribe)) as news:
                     async for before, purge in news:
-                        rest_s = _SHORTEST_REST_S
+                        rest_s = SHORTEST_REST_S
                         self._hear(before, purge)
             except TierUnavailableError:
                 pass
             self._subscribed, self._stale = False, True
             await asyncio.sleep(rest_s)
-            rest_s = min(_LONGEST_REST_S, rest_s * 2)
+            rest_s = min(LONGEST_REST_S, rest_s * 2)
 
     def _subscribe(self) -> None:
         """From here on nothing is missed, so the log is read once more."""

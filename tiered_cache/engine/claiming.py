@@ -134,9 +134,8 @@ class Claiming:
             return None
         asking = self._ask(claim)
         try:
-            await asyncio.sleep(
-                0
-            )  # in a busy process it takes a while until it is sent: only then time counts
+            # In a busy process it takes a while until it is sent: only then time counts.
+            await asyncio.sleep(0)
             with self._deadlines.within(self._options.claim_s):
                 claimed = await asyncio.shield(asking)
         except (TierUnavailableError, TimeoutError) as error:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Protocol
 
+from tiered_cache.core.claims import Log
 from tiered_cache.core.relay import RelayFrame, RelayHead, read_frame
 from tiered_cache.core.vocabulary import Request, Response
 from tiered_cache.errors import (
@@ -18,25 +18,6 @@ _MARGIN_S = 0.01
 
 _REREADS = 20
 """How often a feed asks for the frame that it has missed before it gives up."""
-
-
-class Log(Protocol):
-    """What is kept of a flight's frames."""
-
-    @property
-    def frames(self) -> tuple[bytes, ...]:
-        """Those that were asked for, in order."""
-        ...
-
-    @property
-    def left_ms(self) -> int:
-        """How much longer its leader is taken to be alive."""
-        ...
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will be written."""
-        ...
 
 
 class ContactLostError(OriginUnreachableError):
@@ -69,7 +50,6 @@ class Feed:
         self._lost = False
         self._reads = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self.ended = False
 
     def hear(self, number: int, frame: bytes | None = None) -> None:
@@ -141,11 +121,11 @@ class Feed:
 
     async def _wait(self) -> None:
         self._waiter = self._loop.create_future()
-        self._timer = self._loop.call_at(self._due_s, self._look)
+        timer = self._loop.call_at(self._due_s, self._look)
         try:
             await self._waiter
         finally:
-            self._timer.cancel()
+            timer.cancel()
             self._waiter = None
 
     def _look(self) -> None:

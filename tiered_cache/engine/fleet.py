@@ -18,7 +18,7 @@ from tiered_cache.engine.feed import Feed, RelayedOrigin
 from tiered_cache.engine.flight import Flight, Landing, Place
 from tiered_cache.engine.flights import Flights
 from tiered_cache.engine.hearing import Channel, Hearing
-from tiered_cache.engine.lease import Lease, LeaseBoard
+from tiered_cache.engine.lease import BEATS, Lease, LeaseBoard
 from tiered_cache.engine.ledger import Ledger
 from tiered_cache.engine.pump import Pump
 from tiered_cache.engine.store import Store
@@ -27,7 +27,6 @@ from tiered_cache.errors import OriginUnreachableError, TierUnavailableError
 GIVE_WAY_S = 0.02
 """How much later than callers of streams callers of JSON take over from a flight that failed."""
 
-_BEATS = 3
 _STREAMS = b"s:"
 _CHECK_S = 0.25
 """What a look at a leader that has fallen silent may take."""
@@ -81,7 +80,7 @@ class Fleet:
         self._ledger = ledger
         self._background = background
         self._now = claiming.now
-        self._hearing = Hearing(board, claiming.lease_s / _BEATS)
+        self._hearing = Hearing(board, claiming.lease_s / BEATS)
         self.start = self._hearing.start
 
     async def close(self) -> None:
@@ -157,7 +156,7 @@ class Fleet:
     async def _lead(
         self, flight: Flight, claim: Claim, claimed: Claimed | None, *, at_once: bool = False
     ) -> Landing:
-        flight.token, flight.ordered = claim.token, True
+        flight.token = claim.token
         if isinstance(claimed, Led):
             flight.fence = claimed.fence
         lease = Lease(

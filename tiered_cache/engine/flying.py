@@ -38,8 +38,8 @@ class Flying:
     def fly(self, lookup: Lookup, flight: Flight) -> Coroutine[None, None, Landing]:
         """The origin call that `lookup` leads."""
         terms = lookup.terms
+        flight.ordered = self._fleet is not None
         if self._fleet is None or lookup.gave_up:
-            flight.ordered = self._fleet is not None
             flight.place(Place.HERE)
             return self._pump.fly(flight)
         boarding = Boarding(

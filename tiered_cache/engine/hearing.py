@@ -2,19 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Protocol
 
 from tiered_cache.core.claims import Beat, Bell, FollowedBy, Frame, Left, News
 from tiered_cache.engine.feed import Feed
 from tiered_cache.engine.lease import Lease
+from tiered_cache.engine.listening import LONGEST_REST_S, SHORTEST_REST_S, FirstWord, end
 from tiered_cache.errors import TierUnavailableError
-
-FIRST_S = 0.1
-"""What the first miss of a process waits until it can hear of others."""
-
-_SHORTEST_REST_S = 0.05
-_LONGEST_REST_S = 1.0
 
 
 class Channel(Protocol):
@@ -44,8 +39,7 @@ class Hearing:
         self._unheard = 0
         self._feeds: dict[bytes, list[Feed]] = {}
         self._listening: asyncio.Task[None] | None = None
-        self._first = asyncio.Event()
-        self._waited = False
+        self._first = FirstWord()
         self.subscribed = False
 
     def start(self) -> None:
@@ -56,17 +50,12 @@ class Hearing:
     async def ready(self) -> None:
         """Start, and return once something can be heard; only the first callers wait for that."""
         self.start()
-        if not self._waited and not self._first.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._first.wait(), FIRST_S)
-        self._waited = True
+        await self._first.wait()
 
     async def close(self) -> None:
         """Stop listening."""
-        while self._listening is not None and not self._listening.done():
-            self._listening.cancel()
-            # redis-py swallows a cancellation that comes while it logs in.
-            await asyncio.wait({self._listening}, timeout=_SHORTEST_REST_S)
+        if self._listening is not None:
+            await end((self._listening,))
 
     def expect(self, token: bytes) -> None:
         """This token is being claimed: who follows may be heard of before the reply is."""
@@ -137,14 +126,14 @@ class Hearing:
                 rest_s = 0.0
             else:
                 self._each_feed(Feed.lose)
-                rest_s = min(_LONGEST_REST_S, max(_SHORTEST_REST_S, rest_s * 2))
+                rest_s = min(LONGEST_REST_S, max(SHORTEST_REST_S, rest_s * 2))
             await asyncio.sleep(rest_s)
 
     def _hears(self) -> None:
         """From here on nothing is missed; what was missed before can be read."""
         self.subscribed = True
         self._unheard += 1
-        self._first.set()
+        self._first.note()
         self._each_feed(Feed.resume)
 
     def _each_feed(self, act: Callable[[Feed], None]) -> None:

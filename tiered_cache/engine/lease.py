@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from tiered_cache.core.claims import Standing
 from tiered_cache.core.relay import End, RelayFrame, RelayHead, relay_head, write_frame
 from tiered_cache.core.vocabulary import CacheKey
 from tiered_cache.engine.flight import Flight
@@ -22,22 +24,10 @@ MOST_BYTES = 32 * 2**20
 
 _TRIES = 3
 _REST_S = 0.05
-_BEATS = 3
+BEATS = 3
 """Signs of life in the length of a lease."""
 
-
-class Standing(Protocol):
-    """What is known of a flight elsewhere."""
-
-    @property
-    def followers(self) -> int:
-        """Processes that follow it."""
-        ...
-
-    @property
-    def frames(self) -> int:
-        """Frames that it has."""
-        ...
+T = TypeVar("T")
 
 
 class LeaseBoard(Protocol):
@@ -140,25 +130,20 @@ class Lease:
                 await asyncio.wait({self._relaying})
             told = self._relaying is not None or self._broken
             failed = failed or (told and not self._served)
-            if await self._ended(served=told, failed=failed):
+            if await _tried(partial(self._end, served=told, failed=failed)):
                 return
             self.followed()
 
-    async def _ended(self, *, served: bool, failed: bool) -> bool:
-        for tries in range(_TRIES):
-            with suppress(TierUnavailableError):
-                return await self._board.end(
-                    self._key, self._token, served=served, failed=failed, lease_ms=self._lease_ms
-                )
-            if tries < _TRIES - 1:
-                await asyncio.sleep(_REST_S)
-        raise TierUnavailableError("end")
+    async def _end(self, *, served: bool, failed: bool) -> bool:
+        return await self._board.end(
+            self._key, self._token, served=served, failed=failed, lease_ms=self._lease_ms
+        )
 
     async def _keep(self, *, at_once: bool) -> None:
-        rest_s = 0.0 if at_once else self._lease_s / _BEATS
+        rest_s = 0.0 if at_once else self._lease_s / BEATS
         while not self._broken:
             await asyncio.sleep(rest_s)
-            rest_s = self._lease_s / _BEATS
+            rest_s = self._lease_s / BEATS
             with suppress(TierUnavailableError):
                 await self._renew()
 
@@ -263,18 +248,22 @@ class Lease:
 
     async def _send(self, frame: RelayFrame) -> None:
         raw = write_frame(replace(frame, at=self._told_bytes))
-        for tries in range(_TRIES):
-            try:
-                standing = await self._board.append(self._key, self._token, self._number, raw, self._lease_ms)
-            except TierUnavailableError:
-                if tries == _TRIES - 1:
-                    raise
-                await asyncio.sleep(_REST_S)
-                continue
-            # Where the first try's reply was lost, its frame is there all the same.
-            if standing is None or standing.frames != self._number + 1:
-                raise TierUnavailableError("lease lost")
-            self._held = True
-            self._number += 1
-            self._told_bytes += len(frame.data)
-            return
+        number = self._number
+        standing = await _tried(
+            lambda: self._board.append(self._key, self._token, number, raw, self._lease_ms)
+        )
+        # Where the first try's reply was lost, its frame is there all the same.
+        if standing is None or standing.frames != number + 1:
+            raise TierUnavailableError("lease lost")
+        self._held = True
+        self._number += 1
+        self._told_bytes += len(frame.data)
+
+
+async def _tried(command: Callable[[], Awaitable[T]]) -> T:
+    """What a command gives, which may be given again; raises TierUnavailableError after some tries."""
+    for _ in range(_TRIES - 1):
+        with suppress(TierUnavailableError):
+            return await command()
+        await asyncio.sleep(_REST_S)
+    return await command()

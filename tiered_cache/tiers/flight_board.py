@@ -15,7 +15,7 @@ from tiered_cache.tiers.flight_scripts import APPEND, CLAIM, END, LEAVE, READ, R
 from tiered_cache.tiers.redis_names import flights_name
 from tiered_cache.tiers.redis_news import messages
 from tiered_cache.tiers.redis_node import Script
-from tiered_cache.tiers.redis_places import Place, PlaceOptions, open_place
+from tiered_cache.tiers.redis_places import Place, PlaceOptions, node_for, open_place
 from tiered_cache.tiers.redis_replies import Reply
 
 WAY_US = 50_000
@@ -108,9 +108,7 @@ class FlightBoard:
 
     async def _run(self, script: Script, key: CacheKey, *arguments: bytes | int) -> Reply:
         name = flights_name(self._prefix, key)
-        node = self._place.node_of(name)
-        if node is None:
-            node = await self._place.find(name)
+        node = await node_for(self._place, name)
         return await node.run(script, name, self._channels, *arguments)
 
 

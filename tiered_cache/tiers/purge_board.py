@@ -24,7 +24,7 @@ from tiered_cache.core.epochs import (
 from tiered_cache.errors import TierUnavailableError
 from tiered_cache.tiers.redis_news import answers, messages
 from tiered_cache.tiers.redis_node import Node, Script
-from tiered_cache.tiers.redis_places import Place, PlaceOptions, open_place
+from tiered_cache.tiers.redis_places import Place, PlaceOptions, node_for, open_place
 from tiered_cache.tiers.redis_replies import Reply
 
 MOST_FIELDS = 20_000
@@ -191,8 +191,7 @@ class PurgeBoard:
         return reply
 
     async def _node(self) -> Node:
-        node = self._place.node_of(self._key)
-        return await self._place.find(self._key) if node is None else node
+        return await node_for(self._place, self._key)
 
 
 def _pairs(fields: Any) -> dict[bytes, bytes]:

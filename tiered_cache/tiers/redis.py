@@ -14,7 +14,7 @@ from tiered_cache.tiers.flight_scripts import FENCED_PUT
 from tiered_cache.tiers.redis_lookups import MAX_VALUE_BYTES
 from tiered_cache.tiers.redis_names import FLIGHTS, entry_name, flights_name
 from tiered_cache.tiers.redis_node import Node, Script
-from tiered_cache.tiers.redis_places import PlaceOptions, open_place
+from tiered_cache.tiers.redis_places import PlaceOptions, node_for, open_place
 from tiered_cache.tiers.redis_replies import Reply, ReplyError
 
 WRITERS = 4
@@ -112,7 +112,7 @@ class RedisTier:
         name = self.key_name(key)
         written = (payload, round(age_s * 1e6), expiry_ms)
         async with self._writing():
-            node = await self._node(name)
+            node = await node_for(self._place, name)
             if sealed.fence:
                 await node.run(FENCED_PUT, name, flights_name(self._prefix, key), *written, sealed.fence)
             else:
@@ -122,7 +122,7 @@ class RedisTier:
         """Forget `key`. Raises TierUnavailableError."""
         name = self.key_name(key)
         async with self._writing():
-            await (await self._node(name)).command(b"UNLINK", name)
+            await (await node_for(self._place, name)).command(b"UNLINK", name)
 
     async def clear(self) -> None:
         """Forget every entry under this prefix, and no other key. Raises TierUnavailableError."""
@@ -158,10 +158,6 @@ class RedisTier:
         if len(payload) < _OFF_THE_LOOP_BYTES:
             return packed(key, payload)
         return await asyncio.to_thread(packed, key, payload)
-
-    async def _node(self, name: bytes) -> Node:
-        node = self._place.node_of(name)
-        return await self._place.find(name) if node is None else node
 
     async def _clear(self, node: Node) -> None:
         pattern = b"%b:??:{*}:*" % _glob_literal(self._prefix)

@@ -1,7 +1,7 @@
 """One channel of a Redis server, or a sign of life from it, on a connection of its own."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -12,16 +12,9 @@ from tiered_cache.tiers.redis_node import Node
 
 async def answers(node: Node) -> None:
     """Return once the server answers on a new connection. Raises TierUnavailableError."""
-    connection: Any = node.dial()
-    try:
-        await connection.connect()
+    async with _dialled(node) as connection:
         await connection.send_command("PING")
         await connection.read_response()
-    except (RedisError, OSError) as error:
-        raise TierUnavailableError(type(error).__name__) from error
-    finally:
-        with suppress(RedisError, OSError):
-            await connection.disconnect(nowait=True)
 
 
 async def messages(
@@ -36,9 +29,7 @@ async def messages(
             that the connection is given up.
         subscribed: called when no message from then on can be missed.
     """
-    connection: Any = node.dial()
-    try:
-        await connection.connect()
+    async with _dialled(node) as connection:
         await connection.send_command("SUBSCRIBE", channel)
         asked = False
         while True:
@@ -55,6 +46,15 @@ async def messages(
                     yield text
                 case _:
                     pass
+
+
+@asynccontextmanager
+async def _dialled(node: Node) -> AsyncGenerator[Any]:
+    """A connection that is closed afterwards; what it raises becomes TierUnavailableError."""
+    connection: Any = node.dial()
+    try:
+        await connection.connect()
+        yield connection
     except (RedisError, OSError) as error:
         raise TierUnavailableError(type(error).__name__) from error
     finally:

@@ -65,6 +65,12 @@ class Place(Protocol):
         ...
 
 
+async def node_for(place: Place, name: bytes) -> Node:
+    """The server that holds a key, asked for where that is not known yet. Raises TierUnavailableError."""
+    node = place.node_of(name)
+    return await place.find(name) if node is None else node
+
+
 def open_place(url: str, options: PlaceOptions) -> Place:
     """The place that a URL names; reads certificates, connects to nothing.
 
