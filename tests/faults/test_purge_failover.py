@@ -11,6 +11,7 @@ from tiered_cache.simulation.topologies import SERVICE, command
 from tiered_cache.tiers.redis_names import entry_name
 
 ALL = Selector(everything=True)
+LOG = "tc:{purges}:log"
 
 
 @asynccontextmanager
@@ -108,8 +109,18 @@ async def test_a_purge_that_the_replica_never_had_holds_through_a_failover(senti
 
 
 async def copied(sentinel):
-    """Wait until the replica has all that the primary was told."""
-    assert await asyncio.to_thread(command, sentinel.servers[0], "WAIT", 1, 5000) == 1
+    """Wait until the replica has the log as the primary has it.
+
+    WAIT would not do: it is for what its own connection wrote, and a new one has written nothing.
+    """
+    primary, replica = sentinel.servers
+    async with asyncio.timeout(10):
+        while await lines(primary) != await lines(replica):  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def lines(server):
+    return await asyncio.to_thread(command, server, "HMGET", LOG, "i", "c")
 
 
 @pytest.mark.parametrize("had", [True, False], ids=["replica-had-the-purge", "replica-lost-the-purge"])
